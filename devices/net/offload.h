@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * offload.h: checksums and TCP segmentation in software, for a backend or a NIC
+ * that cannot take an unfinished frame. Pure functions over iovecs: no device,
+ * no backend, no guest memory known here.
+ */
+#ifndef DUET_OFFLOAD_H
+#define DUET_OFFLOAD_H
+
+#include "vmm/util.h"
+
+#include <linux/virtio_net.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/uio.h>
+
+/* Bytes in all entries. Entries may be empty. */
+size_t iov_length(const struct iovec *iov, int cnt);
+/* Copy up to `len` bytes starting at byte `off` out of / into an iovec; returns
+ * how many there were. */
+size_t iov_copy_out(const struct iovec *iov, int cnt, size_t off, void *dst, size_t len);
+size_t iov_copy_in(const struct iovec *iov, int cnt, size_t off, const void *src, size_t len);
+/* Describe bytes [off, off + len) of `iov` in `out` (room for `max` entries).
+ * Returns the entries used, or -1 when they do not fit or the bytes are not there. */
+int iov_slice(const struct iovec *iov, int cnt, size_t off, size_t len, struct iovec *out,
+	      int max);
+
+/* RFC 1071 one's complement sum of bytes [off, off + len), 16 bits, not inverted,
+ * in network order as stored; len is clipped to what is there. */
+uint16_t offload_sum(const struct iovec *iov, int cnt, size_t off, size_t len);
+
+/*
+ * Is *h possible for a frame of `len` bytes? csum_start + csum_offset + 2 within it;
+ * a known gso_type with gso_size > 0 and NEEDS_CSUM; everything else 0.
+ */
+bool offload_hdr_valid(const struct virtio_net_hdr *h, size_t len);
+
+/*
+ * Fill in the checksum that a NEEDS_CSUM header asks for (the field holds the
+ * pseudo-header sum), writing it into the iovec's memory, which the caller must
+ * own. A UDP checksum of 0 becomes 0xffff. *h must be valid. Returns the number
+ * of bytes summed.
+ */
+size_t offload_csum(const struct virtio_net_hdr *h, const struct iovec *iov, int cnt);
+
+/* Takes one finished frame (no header needed). 0, or a negative errno that ends
+ * the segmentation. */
+typedef int (*offload_emit)(void *ctx, const struct iovec *iov, int cnt);
+
+/*
+ * Cut a valid TSO frame (gso_type TCPV4 or TCPV6, optionally ECN) into frames with
+ * gso_size bytes of payload, checksums filled in, IP lengths and ids, TCP sequence
+ * numbers and flags as hardware would (FIN and PSH on the last, CWR on the first).
+ * Headers are parsed on a private copy; nothing in `iov` is written. Returns the
+ * number of segments emitted (>= 0; stops at the first emit error), or -EINVAL when
+ * the headers are not what gso_type says.
+ */
+int offload_segment(const struct virtio_net_hdr *h, const struct iovec *iov, int cnt,
+		    offload_emit emit, void *ctx);
+
+#endif

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+/* nic.c: the part of a NIC that is the same whichever ring it walks. */
+#include "devices/nic.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+void nic_init(struct nic *n, const struct nic_ops *ops, struct machine *m,
+	      const struct nic_config *cfg, struct net *be)
+{
+	n->ops = ops;
+	n->cfg = *cfg;
+	n->m = m;
+	n->be = be;
+	pthread_mutex_init(&n->work, NULL);
+	pthread_mutex_init(&n->lock, NULL);
+}
+
+void nic_fini(struct nic *n)
+{
+	net_close(n->be);
+	pthread_mutex_destroy(&n->lock);
+	pthread_mutex_destroy(&n->work);
+}
+
+void nic_destroy(struct nic *n)
+{
+	if (n)
+		n->ops->destroy(n);
+}
+
+void nic_guest_fault(struct nic *n, const char *why)
+{
+	/* The one counter that vCPU threads and the I/O thread both write. */
+	atomic_fetch_add_explicit(&n->stat.guest_faults, 1, memory_order_relaxed);
+	trace(GUEST, "%s: %s", n->cfg.name, why);
+}
+
+void nic_stats_json(struct nic *n, struct json *j)
+{
+	json_str(j, "name", n->cfg.name);
+	json_str(j, "model", n->ops->model);
+	json_str(j, "backend", n->be->name);
+#define X(name, what) json_u64(j, #name, counter_get(&n->stat.name));
+	NIC_STATS(X)
+#undef X
+	json_open(j, "backend_stats", '{');
+	json_u64(j, "tx_calls", counter_get(&n->be->stat.tx_calls));
+	json_u64(j, "rx_calls", counter_get(&n->be->stat.rx_calls));
+	json_u64(j, "tx_drops", counter_get(&n->be->stat.tx_drops));
+	json_u64(j, "rx_drops", counter_get(&n->be->stat.rx_drops));
+	json_u64(j, "sw_segments", counter_get(&n->be->stat.sw_segments));
+	json_u64(j, "sw_csum_bytes", counter_get(&n->be->stat.sw_csum_bytes));
+	json_close(j, '}');
+	if (n->ops->stats)
+		n->ops->stats(n, j);
+}
+
+void nic_stats_print(struct nic *n, FILE *f)
+{
+	fprintf(f, "%s (%s on %s)\n", n->cfg.name, n->ops->model, n->be->name);
+#define X(name, what)                                                                              \
+	if (counter_get(&n->stat.name))                                                            \
+		fprintf(f, "  %-16s %12" PRIu64 "  %s\n", #name, counter_get(&n->stat.name), what);
+	NIC_STATS(X)
+#undef X
+}
+
+int nic_parse_mac(const char *s, uint8_t mac[6])
+{
+	static const uint8_t zero[6];
+
+	for (unsigned i = 0; i < 6; i++, s += 3) {
+		if (!isxdigit((unsigned char)s[0]) || !isxdigit((unsigned char)s[1]) ||
+		    s[2] != (i < 5 ? ':' : '\0'))
+			return -EINVAL;
+		mac[i] = (uint8_t)strtoul(s, NULL, 16);
+	}
+	/* A multicast (or zero) source address is refused by switches and by drivers. */
+	return (mac[0] & 1) || !memcmp(mac, zero, 6) ? -EINVAL : 0;
+}

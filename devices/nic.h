@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * nic.h: what the e1000 and the virtio-net have in common.
+ *
+ * Threads and locks, the same in both NICs:
+ *
+ *   vCPU threads run register accesses (bus handlers). The I/O thread (loop.h)
+ *   moves frames: it is woken by a kick (doorbell) or by the backend.
+ *
+ *   work   held by the I/O thread while it moves a bounded batch, and by a vCPU
+ *          that changes what a batch relies on (reset, enable bits, ring addresses,
+ *          filters). Taking it *is* the quiesce: whoever holds it knows that no
+ *          frame is in flight. Never taken for hot registers.
+ *   lock   interrupt causes and registers; held for a few instructions.
+ *
+ *   Order: pci host lock -> work -> lock -> msix.lock / intx_lock. Backend and
+ *   virtqueue state belong to the holder of work.
+ */
+#ifndef DUET_NIC_H
+#define DUET_NIC_H
+
+#include "devices/net/net.h"
+#include "devices/pci.h"
+#include "vmm/trace.h"
+
+/* name, meaning. Written by the holder of nic.work, but for kicks and irqs (nic.lock)
+ * and guest_faults (nic_guest_fault() only). */
+#define NIC_STATS(X)                                                                               \
+	X(tx_frames, "frames taken from the guest (a TSO packet is one)")                          \
+	X(tx_bytes, "their bytes, Ethernet header included")                                       \
+	X(rx_frames, "frames put into the guest's buffers")                                        \
+	X(rx_bytes, "their bytes")                                                                 \
+	X(tx_drops, "frames not sent: malformed, refused by the backend")                          \
+	X(rx_drops, "frames not delivered: filtered, too long, no buffer")                         \
+	X(tx_kicks, "transmit doorbells seen by userspace or through an eventfd")                  \
+	X(rx_kicks, "receive doorbells seen likewise")                                             \
+	X(tx_batches, "times the worker took transmit frames")                                     \
+	X(rx_batches, "times the worker delivered frames")                                         \
+	X(tx_again, "times the backend had no room")                                               \
+	X(rx_ring_full, "times frames waited because the guest had posted no buffer")              \
+	X(irqs, "interrupts raised: line edges or messages")                                       \
+	X(irqs_suppressed, "causes that raised none: masked, throttled, suppressed by the driver") \
+	X(bytes_copied, "payload bytes the NIC copied (zero-copy adds none)")                      \
+	X(bytes_summed, "payload bytes the NIC checksummed in software")                           \
+	X(guest_faults, "things the driver did that the manual or specification forbids")
+
+struct nic_stat {
+#define X(name, what) counter_t name;
+	NIC_STATS(X)
+#undef X
+};
+
+struct nic_config {
+	const char *name; /* "net0": in messages, statistics, traces; outlives the NIC */
+	uint8_t mac[6];
+	unsigned mtu; /* 68..65535, 0: say nothing (1500) */
+};
+
+struct nic;
+
+struct nic_ops {
+	const char *model; /* "e1000", "virtio" */
+	void (*destroy)(struct nic *n);
+	/* Add model-specific members to an open JSON object; may be NULL. */
+	void (*stats)(struct nic *n, struct json *j);
+};
+
+struct nic {
+	/* fixed at create: */
+	const struct nic_ops *ops;
+	struct nic_config cfg;
+	struct machine *m;
+	struct net *be; /* owned */
+	struct pci_dev pci;
+	/* see above */
+	pthread_mutex_t work;
+	pthread_mutex_t lock;
+	struct nic_stat stat;
+};
+
+/*
+ * Create a NIC and put it in `slot`. Takes ownership of `be` whether it succeeds or
+ * not. NULL on failure, reason logged. Destroy with nic_destroy() after the loop and
+ * the vCPUs have stopped.
+ */
+struct nic *e1000_new(struct machine *m, struct pci_host *pci, unsigned slot,
+		      const struct nic_config *cfg, struct net *be);
+struct nic *virtio_net_new(struct machine *m, struct pci_host *pci, unsigned slot,
+			   const struct nic_config *cfg, struct net *be);
+
+/* For the two models: common members, and their release. */
+void nic_init(struct nic *n, const struct nic_ops *ops, struct machine *m,
+	      const struct nic_config *cfg, struct net *be);
+void nic_fini(struct nic *n); /* closes the backend, destroys the locks */
+void nic_destroy(struct nic *n);
+
+/* The driver did `why`: count it, trace it. The NIC's own fault handling follows. */
+void nic_guest_fault(struct nic *n, const char *why);
+
+/* Every counter of the NIC and its backend, as members of an open JSON object. */
+void nic_stats_json(struct nic *n, struct json *j);
+/* The same as a readable table. */
+void nic_stats_print(struct nic *n, FILE *f);
+
+/* "52:54:00:12:34:56" to bytes. 0, or -EINVAL for anything malformed, multicast or zero. */
+int nic_parse_mac(const char *s, uint8_t mac[6]);
+
+#endif

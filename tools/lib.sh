@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=bash
+#
+# What the guest builder, the kernel fetcher and the lab have in common: where things are built,
+# which kernel modules a list of names stands for, and how an initramfs is packed.
+# Sourced, never run.
+
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+BUILD=$(realpath -m "${BUILD:-$ROOT/build}")
+PATH=$PATH:/usr/sbin:/sbin
+
+# "?" marks a module that a kernel may lack: the cloud flavour has no e1000.
+GUEST_MODULES=(virtio_pci '?virtio_net' '?e1000')
+# The lab cannot start without these.
+LAB_MODULES=(virtio_pci virtio_console 9pnet_virtio 9p overlay kvm_amd)
+# The lab's kernel loads these by itself once somebody asks for a tap, a bridge...
+LAB_LAZY_MODULES=('?tun' '?vhost_net' '?veth' '?bridge' '?dummy' '?sch_netem')
+
+# die STATUS MESSAGE...: the one way out with an error.
+die()
+{
+	local status=$1
+
+	shift
+	printf '%s: %s\n' "${0##*/}" "$*" >&2
+	exit "$status"
+}
+
+# usage_error MESSAGE...: the caller used the script wrongly.
+usage_error()
+{
+	die 2 "$* (-h shows how)"
+}
+
+# usage: prints the comment block at the top of the running script, which is its manual.
+usage()
+{
+	awk 'NR > 2 && !/^#/ { exit } NR > 3 { sub(/^# ?/, ""); print }' "$0"
+}
+
+# need PROGRAM PACKAGE: this host must have PROGRAM.
+need()
+{
+	command -v "$1" >/dev/null || die 3 "$1 is missing: apt-get install $2"
+}
+
+# modules_resolve MODDIR NAME...: prints the files (relative to MODDIR) that must be loaded for the
+# modules NAME..., each after what it depends on. A built-in module needs no file.
+# modules.dep lists the dependencies of a module with the deepest last, so they load right to left.
+modules_resolve()
+{
+	local dir=$1
+
+	shift
+	awk -v names="$*" '
+	function key(path) {
+		sub(/.*\//, "", path); sub(/\.ko.*/, "", path); gsub(/-/, "_", path)
+		return path
+	}
+	function put(path) {
+		if (!(path in seen)) { seen[path] = 1; print path }
+	}
+	FILENAME ~ /modules.builtin$/ { builtin[key($1)] = 1; next }
+	{ file = $1; sub(/:$/, "", file); path[key(file)] = file
+	  deps = ""; for (i = NF; i > 1; i--) deps = deps " " $i
+	  dep[key(file)] = deps }
+	END {
+		n = split(names, want, " ")
+		for (i = 1; i <= n; i++) {
+			optional = sub(/^\?/, "", want[i])
+			if (want[i] in path) {
+				m = split(dep[want[i]], d, " ")
+				for (j = 1; j <= m; j++) put(d[j])
+				put(path[want[i]])
+			} else if (!(want[i] in builtin) && !optional) {
+				print "this kernel has no module " want[i] > "/dev/stderr"
+				status = 1
+			}
+		}
+		exit status
+	}' "$dir/modules.builtin" "$dir/modules.dep"
+}
+
+# module_unpack FILE: prints the module itself; busybox insmod knows no compression.
+module_unpack()
+{
+	case $1 in
+	*.xz) xz -dc "$1" ;;
+	*.zst) zstd -dcq "$1" ;;
+	*.gz) gzip -dc "$1" ;;
+	*) cat "$1" ;;
+	esac
+}
+
+# stage_modules STAGE MODDIR NAME...: puts the modules and what they depend on under STAGE, and
+# their paths, in the order to load them, into STAGE/etc/modules-to-load.
+stage_modules()
+{
+	local stage=$1 dir=$2 files file to
+
+	shift 2
+	files=$(modules_resolve "$dir" "$@") || die 3 "$dir lacks what is needed"
+	mkdir -p "$stage/etc"
+	: >"$stage/etc/modules-to-load"
+	for file in $files; do
+		to=/lib/modules/${dir##*/}/${file%.ko*}.ko
+		mkdir -p "$stage${to%/*}"
+		module_unpack "$dir/$file" >"$stage$to"
+		echo "$to" >>"$stage/etc/modules-to-load"
+	done
+}
+
+# stage_busybox STAGE: the directories of a root file system, busybox and a link for each applet.
+stage_busybox()
+{
+	local stage=$1 busybox applet
+
+	busybox=$(command -v busybox) || die 3 "busybox is missing: apt-get install busybox-static"
+	mkdir -p "$stage"/{bin,dev,etc,lib,proc,root,run,sbin,sys,tmp,usr}
+	cp "$busybox" "$stage/bin/busybox"
+	chmod 755 "$stage/bin/busybox"
+	for applet in $("$busybox" --list); do
+		[ "$applet" = busybox ] || ln -s busybox "$stage/bin/$applet"
+	done
+	ln -s ../bin "$stage/usr/bin"
+	ln -s ../bin "$stage/usr/sbin"
+}
+
+# initramfs_pack STAGE OUT: packs STAGE as files of root, the same bytes for the same input.
+# Not compressed: measured in the lab, unpacking costs the guest more than reading.
+initramfs_pack()
+{
+	local stage=$1 out=$2 new
+
+	new=$(mktemp "$out.XXXXXX")
+	find "$stage" -exec touch -h -d @0 {} +
+	(cd "$stage" && find . | LC_ALL=C sort |
+		cpio -o -H newc -R 0:0 --reproducible --quiet) >"$new"
+	chmod 644 "$new"
+	mv "$new" "$out"
+}

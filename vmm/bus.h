@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * bus.h: from an address to a device. Port I/O and MMIO are two instances of
+ * the same bus; devices see an offset, a size and a value, never an address.
+ *
+ * Three guarantees:
+ *   - regions never overlap;
+ *   - a device sees only accesses that lie wholly inside its region and whose
+ *     size it accepts;
+ *   - where nobody is home, reads return all ones and are counted.
+ *
+ * A region may have doorbells: places where a write only means "look at the
+ * ring" and whose value is not needed. The hypervisor may take those over
+ * (struct bus_accel, KVM's ioeventfd) so that no exit reaches us; when it does
+ * not, the write arrives at the region's write() as usual, which must do the
+ * same as the eventfd would.
+ */
+#ifndef DUET_BUS_H
+#define DUET_BUS_H
+
+#include "vmm/stats.h"
+#include "vmm/util.h"
+
+#include <pthread.h>
+#include <stdbool.h>
+
+struct region_ops {
+	uint64_t (*read)(void *dev, uint64_t off, unsigned size);
+	void (*write)(void *dev, uint64_t off, unsigned size, uint64_t val);
+	unsigned sizes; /* OR of the access sizes 1, 2, 4, 8 accepted, naturally aligned or not */
+};
+
+struct doorbell {
+	uint64_t off;
+	unsigned size; /* 1, 2, 4, 8; 0: any size */
+	int fd;        /* eventfd, owned by the device, signalled by the hypervisor */
+};
+
+#define REGION_DOORBELLS 8
+
+/*
+ * Embedded in the device that owns it; the device outlives the vCPU threads, so
+ * a handler may still be running on another vCPU after bus_unmap() has returned.
+ */
+struct region {
+	const char *name;
+	const struct region_ops *ops;
+	void *dev;
+	uint64_t size;
+	struct doorbell doorbell[REGION_DOORBELLS];
+	unsigned n_doorbells;
+	/* bus lock: */
+	uint64_t base;
+	bool mapped;
+};
+
+/* What a hypervisor can do to spare us an exit. 0 or -errno. */
+struct bus_accel {
+	int (*doorbell)(struct bus_accel *a, uint64_t addr, const struct doorbell *d, bool on);
+};
+
+#define BUS_REGIONS 64
+
+struct bus {
+	const char *name;
+	bool pio;                /* which trace class, and KVM's flag for doorbells */
+	struct bus_accel *accel; /* NULL: none. Set before the first bus_map(). */
+	pthread_rwlock_t lock;   /* held for lookups and changes, never during a handler */
+	/* lock: */
+	struct region *r[BUS_REGIONS]; /* sorted by base */
+	unsigned n;
+	/* any thread: */
+	_Atomic unsigned hint;       /* index of the last hit; only a guess */
+	_Atomic uint64_t unclaimed;  /* accesses nobody was home for */
+};
+
+void bus_init(struct bus *b, const char *name, bool pio);
+void bus_destroy(struct bus *b);
+
+/*
+ * Put `r` at `base`. 0, -EEXIST when it would overlap another region, -EINVAL
+ * when it is empty, wraps or is mapped already, -ENOSPC when the bus is full.
+ */
+int bus_map(struct bus *b, struct region *r, uint64_t base);
+/* Take it away; harmless when it is not mapped. */
+void bus_unmap(struct bus *b, struct region *r);
+
+/* One access of 1, 2, 4 or 8 bytes, from any thread. */
+uint64_t bus_read(struct bus *b, uint64_t addr, unsigned size);
+void bus_write(struct bus *b, uint64_t addr, unsigned size, uint64_t val);
+
+/* All ones, `size` bytes wide: what an empty bus reads as. */
+static inline uint64_t bus_ones(unsigned size)
+{
+	return UINT64_MAX >> (64 - 8 * size);
+}
+
+#endif
