@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: MIT
+#
+# make              build/duet
+# make STATIC=1     build/static/duet, static against glibc
+# make MUSL=1       build/musl/duet, static against musl
+# make check        every test: units, payloads on /dev/kvm, one lab boot
+# make compare      e1000 and virtio-net side by side in one stock guest
+# make help         the rest
+#
+# V=1 shows commands, BUILD=dir builds elsewhere, CC=clang is fine too.
+
+VERSION := 0.1.0
+
+# Variant, its own build directory, its own flags.
+VARIANT := $(if $(STATIC),static)$(if $(MUSL),musl)$(if $(ASAN),asan)$(if $(TSAN),tsan)
+BUILD   ?= build$(if $(VARIANT),/$(VARIANT))
+GUEST   := build/guest
+
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+
+CPPFLAGS += -I. -I$(BUILD) -D_GNU_SOURCE -DDUET_VERSION='"$(VERSION)"' -DDUET_VARIANT='"$(VARIANT)"'
+CFLAGS   ?= -O2 -g
+DUET_CFLAGS := -std=gnu11 -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
+	-Wpointer-arith -Wwrite-strings -Wvla -fno-strict-aliasing -pthread -MMD -MP
+LDLIBS   += -pthread -lelf -lz
+
+ifdef STATIC
+LDFLAGS += -static
+endif
+ifdef MUSL
+CC := musl-gcc
+# The kernel's and libelf's headers sit with glibc's; musl's own come first.
+CPPFLAGS += -idirafter /usr/include -idirafter /usr/include/x86_64-linux-gnu
+LDFLAGS  += -static -L/usr/lib/x86_64-linux-gnu
+endif
+ifdef ASAN
+DUET_CFLAGS += -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+LDFLAGS     += -fsanitize=address,undefined
+endif
+ifdef TSAN
+DUET_CFLAGS += -fsanitize=thread -fno-omit-frame-pointer
+LDFLAGS     += -fsanitize=thread
+endif
+
+Q := $(if $(V),,@)
+say = $(if $(V),,@printf '  %-7s %s\n' $(1) $(2))
+
+SRC := $(wildcard vmm/*.c devices/*.c devices/net/*.c firmware/*.c)
+OBJ := $(SRC:%.c=$(BUILD)/obj/%.o)
+# Everything that needs no /dev/kvm; what tests and fuzzers link with.
+DEV_OBJ := $(filter-out $(BUILD)/obj/vmm/main.o,$(OBJ))
+
+TEST_SRC := $(wildcard tests/test_*.c)
+TESTS    := $(TEST_SRC:tests/%.c=$(BUILD)/tests/%)
+KVM_TESTS := $(patsubst tests/kvm/%.c,$(BUILD)/tests/kvm/%,$(wildcard tests/kvm/test_*.c))
+RIG_OBJ  := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/rig/*.c))
+PAYLOADS := $(patsubst guest/payload/%.S,$(BUILD)/payload/%.bin,$(wildcard guest/payload/*.S))
+CHECK_LIBS = -lcheck_pic -lsubunit -lrt -lm
+
+.PHONY: all help tests payloads guest-agent check check-unit check-kvm check-cli check-lab compare \
+	integrity lint fmt asan tsan tags install clean
+.DELETE_ON_ERROR:
+
+all: $(BUILD)/duet
+
+help:
+	@sed -n 's/^#\( \|$$\)//p' Makefile | sed -n '2,9p'
+	@echo 'make check-unit   unit tests only            make asan   units under ASan and UBSan'
+	@echo 'make check-kvm    payloads on /dev/kvm       make tsan   units under TSan'
+	@echo 'make check-cli    bad input, console         make lint   layers, format, cppcheck'
+	@echo 'make check-lab    stock guests in the lab    make fmt    reformat the source'
+	@echo 'make integrity    every byte checked         make install PREFIX=/usr/local'
+
+$(BUILD)/duet: $(OBJ)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+$(BUILD)/obj/%.o: %.c Makefile
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(DUET_CFLAGS) $(CFLAGS) -c -o $@ $<
+
+# --- firmware -----------------------------------------------------------------
+
+$(BUILD)/firmware/dsdt.hex: firmware/dsdt.asl
+	$(call say,IASL,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)iasl -we -tc -p $(BUILD)/firmware/dsdt $< >$(BUILD)/firmware/dsdt.log || \
+		{ cat $(BUILD)/firmware/dsdt.log; exit 1; }
+
+$(BUILD)/obj/firmware/acpi.o: $(BUILD)/firmware/dsdt.hex
+
+# --- what runs inside a guest ---------------------------------------------------
+
+$(BUILD)/payload/%.bin: guest/payload/%.S
+	$(call say,AS,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)gcc -I. -c -o $(@:.bin=.o) $<
+	$(Q)ld -m elf_x86_64 -Ttext 0x1000 -e 0x1000 --oformat binary -o $@ $(@:.bin=.o)
+
+payloads: $(PAYLOADS)
+
+$(GUEST)/agent: $(wildcard guest/agent*.c guest/agent*.h)
+	$(call say,MUSL,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)musl-gcc -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Werror -O2 -static -I. \
+		-idirafter /usr/include -idirafter /usr/include/x86_64-linux-gnu \
+		-pthread -o $@ $(filter %.c,$^)
+
+guest-agent: $(GUEST)/agent
+
+# --- tests ------------------------------------------------------------------------
+
+$(BUILD)/libduet.a: $(DEV_OBJ) $(RIG_OBJ)
+	$(Q)rm -f $@ && ar rcs $@ $^
+
+$(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(BUILD)/libduet.a
+	$(call say,LD,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(CHECK_LIBS) $(LDLIBS)
+
+tests: $(TESTS) $(KVM_TESTS) payloads
+
+check-unit: tests
+	$(Q)tests/run.sh $(TESTS)
+
+check-kvm: all tests
+	$(Q)tests/run.sh $(KVM_TESTS)
+
+check-cli: all
+	$(Q)tests/cli.sh $(BUILD)/duet
+
+check-lab: all
+	$(Q)tests/lab.sh
+
+check:
+	$(Q)tools/deps build check guest lab
+	$(Q)$(MAKE) --no-print-directory tests all guest-agent
+	$(Q)tests/check.sh
+
+compare:
+	$(Q)tools/deps build guest lab
+	$(Q)$(MAKE) --no-print-directory all guest-agent
+	$(Q)tools/compare
+
+integrity:
+	$(Q)tools/deps build guest lab
+	$(Q)$(MAKE) --no-print-directory all guest-agent
+	$(Q)tools/integrity
+
+asan:
+	$(Q)tools/deps build check
+	$(Q)$(MAKE) --no-print-directory ASAN=1 check-unit
+
+tsan:
+	$(Q)tools/deps build check
+	$(Q)$(MAKE) --no-print-directory TSAN=1 check-unit
+
+lint:
+	$(Q)tools/deps build lint
+	$(Q)$(MAKE) --no-print-directory $(BUILD)/firmware/dsdt.hex
+	$(Q)tools/lint.sh
+
+fmt:
+	$(Q)clang-format -i $$(git ls-files '*.c' '*.h')
+
+tags:
+	$(Q)ctags -R vmm devices firmware guest tests
+
+PREFIX ?= /usr/local
+install: all
+	install -D -m 755 $(BUILD)/duet $(DESTDIR)$(PREFIX)/bin/duet
+
+clean:
+	rm -rf build
+
+-include $(OBJ:.o=.d) $(RIG_OBJ:.o=.d) $(TEST_SRC:%.c=$(BUILD)/obj/%.d)
+.SECONDARY:
