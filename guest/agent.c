@@ -28,7 +28,7 @@
  * Value and unit: tcp_out, tcp_in Mbit/s of payload; tcp_rr transactions/s; udp_out, udp_in
  * datagrams/s *received*. "out" is guest to host.
  */
-#include "agent.h"
+#include "guest/agent.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -99,10 +99,9 @@ static const struct {
 	const char *name;
 	int (*main)(int argc, char **argv);
 } commands[] = {
-	{ "run", run_main },     { "integrity", integrity_main },
-	{ "serve", serve_main }, { "features", features_main },
-	{ "exit", exit_main },   { "help", help_main },
-	{ "-h", help_main },     { "--help", help_main },
+	{ "run", run_main },           { "integrity", integrity_main }, { "serve", serve_main },
+	{ "features", features_main }, { "exit", exit_main },           { "help", help_main },
+	{ "-h", help_main },           { "--help", help_main },
 };
 
 int main(int argc, char **argv)

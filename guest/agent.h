@@ -9,6 +9,10 @@
 #ifndef GUEST_AGENT_H
 #define GUEST_AGENT_H
 
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+
 #include <netinet/in.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -111,7 +115,7 @@ struct meter { /* counts what arrives after the warm-up */
 	uint64_t warmup_ns, open_ns, start_ns, last_ns;
 	uint64_t bytes, count;
 };
-void meter_init(struct meter *m, unsigned warmup_ms);
+void meter_init(struct meter *m, const struct job *job);
 void meter_add(struct meter *m, uint64_t bytes, uint64_t count);
 void meter_read(const struct meter *m, struct tally *t);
 

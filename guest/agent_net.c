@@ -2,7 +2,7 @@
 /*
  * The agent's sockets: IPv4 only, bound to one device and one address, never waiting for ever.
  */
-#include "agent.h"
+#include "guest/agent.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

@@ -3,7 +3,7 @@
  * The agent's JSON lines. They gather in memory while runs are on and are written between them;
  * a serial port is drained before the next run starts, so its interrupts fall into no window.
  */
-#include "agent.h"
+#include "guest/agent.h"
 
 #include <errno.h>
 #include <fcntl.h>

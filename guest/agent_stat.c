@@ -3,7 +3,7 @@
  * The agent's instruments: clock, watchdog, the meter with its warm-up, latency histogram and
  * the guest's CPU shares. All cheap enough to use per packet: the clock is the vDSO's.
  */
-#include "agent.h"
+#include "guest/agent.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -41,15 +41,18 @@ void watchdog_arm(unsigned seconds)
 	setitimer(ITIMER_REAL, &it, NULL);
 }
 
-void meter_init(struct meter *m, unsigned warmup_ms)
+/* A fixed amount of work is timed from here on. */
+void meter_init(struct meter *m, const struct job *job)
 {
 	memset(m, 0, sizeof(*m));
-	m->warmup_ns = warmup_ms * NS_PER_MS;
+	m->warmup_ns = job->warmup_ms * NS_PER_MS;
+	if (job->count)
+		m->start_ns = clock_ns();
 }
 
 /*
- * The arrival that opens the window sets its start and is not counted itself: n arrivals after
- * the start, over the time from the start to the last of them.
+ * In a run by time, the arrival that opens the window sets its start and is not counted itself:
+ * n arrivals after the start, over the time from the start to the last of them.
  */
 void meter_add(struct meter *m, uint64_t bytes, uint64_t count)
 {
@@ -76,7 +79,8 @@ void meter_read(const struct meter *m, struct tally *t)
 /* Log-linear: values below HIST_SUB have a slot each, above, each power of two has HIST_SUB. */
 void hist_add(struct hist *h, uint64_t ns)
 {
-	unsigned shift = ns < HIST_SUB ? 0 : 58 - __builtin_clzll(ns); /* 58 = 64 - log2(HIST_SUB) */
+	unsigned shift =
+		ns < HIST_SUB ? 0 : 57 - __builtin_clzll(ns); /* 57 = 63 - log2(HIST_SUB) */
 	unsigned slot = ns < HIST_SUB ? ns : shift * HIST_SUB + (ns >> shift);
 
 	h->slot[slot < HIST_SLOTS ? slot : HIST_SLOTS - 1]++;
@@ -102,13 +106,17 @@ void cpu_times_read(struct cpu_times *c)
 	FILE *f = fopen("/proc/stat", "re");
 	unsigned long long v[8] = { 0 };
 
-	if (f && fscanf(f, "cpu %llu %llu %llu %llu %llu %llu %llu %llu", &v[0], &v[1], &v[2], &v[3],
-			&v[4], &v[5], &v[6], &v[7]) != 8)
+	if (f && fscanf(f, "cpu %llu %llu %llu %llu %llu %llu %llu %llu", &v[0], &v[1], &v[2],
+			&v[3], &v[4], &v[5], &v[6], &v[7]) != 8)
 		memset(v, 0, sizeof(v));
 	if (f)
 		fclose(f);
-	*c = (struct cpu_times){ .user = v[0] + v[1], .system = v[2],  .idle = v[3] + v[4],
-				 .irq = v[5],         .softirq = v[6], .steal = v[7] };
+	*c = (struct cpu_times){ .user = v[0] + v[1],
+				 .system = v[2],
+				 .idle = v[3] + v[4],
+				 .irq = v[5],
+				 .softirq = v[6],
+				 .steal = v[7] };
 }
 
 void cpu_times_delta(struct cpu_times *c, const struct cpu_times *before)
