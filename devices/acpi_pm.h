@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * acpi_pm.h: ACPI fixed hardware (ACPI 6.4, section 4.8): the PM1a event block, the
+ * PM1a control register that powers the machine off, and the PM timer.
+ */
+#ifndef DUET_ACPI_PM_H
+#define DUET_ACPI_PM_H
+
+#include "vmm/device.h"
+
+/* Offsets from PORT_ACPI_PM, and their lengths: what the FADT tells the guest. */
+#define ACPI_PM1_EVT     0
+#define ACPI_PM1_EVT_LEN 4
+#define ACPI_PM1_CNT     4
+#define ACPI_PM1_CNT_LEN 2
+#define ACPI_PM_TMR      8
+#define ACPI_PM_TMR_LEN  4
+
+#define ACPI_PM_TIMER_HZ 3579545
+#define ACPI_SLP_TYP_S5  5 /* the value of \_S5 in firmware/dsdt.asl */
+
+struct acpi_pm;
+
+/* Map it on the port bus. NULL and errno on failure. */
+struct acpi_pm *acpi_pm_new(struct machine *m);
+void acpi_pm_free(struct acpi_pm *p);
+
+#endif

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * fake_machine.h: a struct machine of fakes, so that devices are tested without KVM.
+ * Guest RAM, buses and loop are the real ones; interrupt lines, MSI vectors and stop
+ * record what was done to them. Single-threaded: run the loop by fake_machine_run().
+ */
+#ifndef DUET_FAKE_MACHINE_H
+#define DUET_FAKE_MACHINE_H
+
+#include "vmm/device.h"
+#include "vmm/layout.h"
+
+#define FAKE_MSI_MAX 64
+
+struct fake_irq {
+	struct irq_line line;
+	bool level;
+	unsigned edges; /* rising: false to true */
+	unsigned sets;  /* calls of irq_set() */
+};
+
+struct fake_msi {
+	struct msi_vec vec;
+	uint64_t addr; /* of the last msi_route() */
+	uint32_t data;
+	unsigned routes; /* calls of msi_route() */
+	unsigned fires;  /* messages sent: msi_fire() with a route */
+};
+
+struct fake_machine {
+	struct machine m;
+	struct fake_irq irq[IOAPIC_PINS];
+	struct msi_router router;
+	struct fake_msi msi[FAKE_MSI_MAX];
+	unsigned n_msi;   /* handed out */
+	unsigned max_msi; /* alloc() fails beyond; FAKE_MSI_MAX unless a test lowers it */
+	unsigned stops;   /* calls of stop(); the first one's arguments: */
+	enum stop_reason why;
+	int code;
+};
+
+/* `ram` bytes of guest memory (a multiple of 4096). Never NULL: host failures abort. */
+struct fake_machine *fake_machine_new(uint64_t ram);
+void fake_machine_free(struct fake_machine *f);
+
+/* Serve the loop until nothing is ready. Returns the number of callbacks made; gives
+ * up (test failure) after 100 000, which only a source that never rests can reach. */
+unsigned fake_machine_run(struct fake_machine *f);
+
+/* The fake behind a vector that a device has allocated. */
+struct fake_msi *fake_msi_of(struct msi_vec *v);
+
+/* Configuration space as a driver reaches it, through ports 0xcf8 and 0xcfc. `size` 1, 2, 4. */
+uint32_t fake_pci_read(struct fake_machine *f, unsigned slot, unsigned off, unsigned size);
+void fake_pci_write(struct fake_machine *f, unsigned slot, unsigned off, unsigned size,
+		    uint32_t val);
+/* Base address in BAR `n` (flag bits removed), as firmware or the guest set it. */
+uint32_t fake_pci_bar(struct fake_machine *f, unsigned slot, unsigned n);
+
+#endif
