@@ -57,7 +57,7 @@ TESTS    := $(TEST_SRC:tests/%.c=$(BUILD)/tests/%)
 KVM_TESTS := $(patsubst tests/kvm/%.c,$(BUILD)/tests/kvm/%,$(wildcard tests/kvm/test_*.c))
 RIG_OBJ  := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/rig/*.c))
 PAYLOADS := $(patsubst guest/payload/%.S,$(BUILD)/payload/%.bin,$(wildcard guest/payload/*.S))
-CHECK_LIBS = -lcheck_pic -lsubunit -lrt -lm
+CHECK_LIBS = $(shell pkg-config --libs check)
 
 .PHONY: all help tests payloads guest-agent check check-unit check-kvm check-cli check-lab compare \
 	integrity lint fmt asan tsan tags install clean

@@ -1,0 +1,64 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+#
+# lint.sh: everything about the source that a machine can say without running it.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+
+failed=0
+step()
+{
+	local name=$1
+	shift
+	if "$@"; then
+		printf '  ok    %s\n' "$name"
+	else
+		printf '  FAIL  %s\n' "$name"
+		failed=1
+	fi
+}
+
+mapfile -t c_files < <(git ls-files '*.c')
+mapfile -t c_and_h < <(git ls-files '*.c' '*.h')
+mapfile -t scripts < <(git ls-files -z | xargs -0 grep -lE '^#!.*\b(ba)?sh$|^#!/bin/busybox sh')
+mapfile -t pythons < <(git ls-files -z | xargs -0 grep -lE '^#!.*python3$'; git ls-files '*.py')
+
+spdx()
+{
+	local bad
+	bad=$(git ls-files '*.[chS]' '*.asl' '*.sh' '*.py' Makefile 'tools/*' 'guest/init' |
+		xargs grep -L 'SPDX-License-Identifier: MIT')
+	[ -z "$bad" ] || { printf 'no SPDX line: %s\n' "$bad"; return 1; }
+}
+
+analyse()
+{
+	cppcheck --quiet --std=c11 --enable=warning,portability,performance --inline-suppr \
+		--suppressions-list=tools/cppcheck.suppress --error-exitcode=1 -j2 \
+		--max-configs=4 -I. -Ibuild -D_GNU_SOURCE -D__x86_64__ -D__linux__ "${c_files[@]}"
+}
+
+tidy()
+{
+	printf '%s\n' "${c_files[@]}" | grep -E '^(vmm|devices|firmware)/' | xargs -P2 -n4 \
+		clang-tidy --quiet --warnings-as-errors='*' 2>/dev/null \
+		--extra-arg-before=-std=gnu11 \
+		--checks='-*,clang-analyzer-*,bugprone-*,-bugprone-easily-swappable-parameters,-bugprone-reserved-identifier,-bugprone-narrowing-conversions,-bugprone-implicit-widening-of-multiplication-result,-bugprone-branch-clone,-bugprone-assignment-in-if-condition,-bugprone-macro-parentheses,-clang-analyzer-security.insecureAPI.DeprecatedOrUnsafeBufferHandling,-clang-analyzer-valist.Uninitialized' \
+		-- -std=gnu11 -D_GNU_SOURCE -I. -Ibuild -DDUET_VERSION='"lint"' -DDUET_VARIANT='""'
+}
+
+python_files()
+{
+	[ ${#pythons[@]} -eq 0 ] && return
+	python3 -m py_compile "${pythons[@]}"
+}
+
+step 'layers and self-contained headers' tools/check-layers
+step 'licence lines' spdx
+step 'clang-format' clang-format --dry-run -Werror "${c_and_h[@]}"
+step 'lengths' tools/fnlen
+step 'cppcheck' analyse
+[ ${#scripts[@]} -eq 0 ] || step 'shellcheck' shellcheck -x -P SCRIPTDIR "${scripts[@]}"
+step 'python' python_files
+[ "${TIDY:-1}" = 0 ] || step 'clang-tidy' tidy
+exit $failed
