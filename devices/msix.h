@@ -16,13 +16,13 @@ struct msix_entry {
 
 struct msix {
 	struct pci_dev *pci;
-	unsigned n;   /* entries; fixed */
-	uint8_t cap;  /* capability's offset; fixed */
+	unsigned n;                    /* entries; fixed */
+	uint8_t cap;                   /* capability's offset; fixed */
 	struct msi_vec *vec[MSIX_MAX]; /* fixed */
 	pthread_mutex_t lock;          /* innermost but for the router's own */
 	/* lock: */
 	struct msix_entry entry[MSIX_MAX];
-	uint32_t pending;  /* bit per entry: fired while masked */
+	uint32_t pending;         /* bit per entry: fired while masked */
 	bool enabled, all_masked; /* the capability's control word */
 };
 

@@ -37,7 +37,7 @@ struct pci_dev {
 	struct pci_bar bar[6];
 	/* host lock: */
 	uint8_t config[PCI_CFG_SPACE_SIZE];
-	uint8_t wmask[PCI_CFG_SPACE_SIZE];  /* bits the guest may write */
+	uint8_t wmask[PCI_CFG_SPACE_SIZE];   /* bits the guest may write */
 	uint8_t w1cmask[PCI_CFG_SPACE_SIZE]; /* bits a written 1 clears */
 	uint8_t cap_end;                     /* first free byte for a capability */
 	/* intx_lock (innermost): the device's wish, and the command register's veto */

@@ -11,11 +11,13 @@
 
 struct test_entry {
 	const TTest **test; /* START_TEST() makes a variable, not a constant */
-	int from, to; /* loop test over [from, to); both 0: once */
+	int from, to;       /* loop test over [from, to); both 0: once */
 };
 
+/* clang-format off */
 #define T(name)           { &name, 0, 0 }
 #define TLOOP(name, a, b) { &name, a, b }
+/* clang-format on */
 
 static inline int check_main(const char *suite, const struct test_entry *t, size_t n)
 {

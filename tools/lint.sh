@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: MIT
 #
 # lint.sh: everything about the source that a machine can say without running it.
+# shellcheck disable=SC2317 # the steps are called by name
 set -uo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit 1
 
 failed=0
 step()

@@ -70,8 +70,8 @@ struct bus {
 	struct region *r[BUS_REGIONS]; /* sorted by base */
 	unsigned n;
 	/* any thread: */
-	_Atomic unsigned hint;       /* index of the last hit; only a guess */
-	_Atomic uint64_t unclaimed;  /* accesses nobody was home for */
+	_Atomic unsigned hint;      /* index of the last hit; only a guess */
+	_Atomic uint64_t unclaimed; /* accesses nobody was home for */
 };
 
 void bus_init(struct bus *b, const char *name, bool pio);

@@ -172,7 +172,8 @@ int loop_timer_init(struct loop *l, struct loop_timer *t, void (*expired)(struct
 void loop_timer_set(struct loop_timer *t, uint64_t ns)
 {
 	struct itimerspec its = {
-		.it_value = { .tv_sec = (time_t)(ns / 1000000000), .tv_nsec = (long)(ns % 1000000000) },
+		.it_value = { .tv_sec = (time_t)(ns / 1000000000),
+			      .tv_nsec = (long)(ns % 1000000000) },
 	};
 
 	timerfd_settime(t->f.fd, 0, &its, NULL);

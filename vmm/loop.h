@@ -16,14 +16,14 @@
 struct loop;
 
 struct loop_fd {
-	int fd; /* -1: not watched */
+	int fd;                                            /* -1: not watched */
 	void (*ready)(struct loop_fd *f, uint32_t events); /* loop thread; EPOLL* */
 	struct loop *loop;
 };
 
 /* An eventfd. Signals that come before the callback ran are merged into one. */
 struct loop_event {
-	struct loop_fd f; /* f.fd may be given to a doorbell */
+	struct loop_fd f;                    /* f.fd may be given to a doorbell */
 	void (*fired)(struct loop_event *e); /* loop thread */
 };
 

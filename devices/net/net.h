@@ -64,17 +64,17 @@ struct net_ops {
 
 /* Counted by the I/O thread. */
 struct net_stat {
-	counter_t tx_calls, rx_calls;       /* system calls made */
-	counter_t tx_drops, rx_drops;       /* frames the backend refused or lost */
+	counter_t tx_calls, rx_calls;         /* system calls made */
+	counter_t tx_drops, rx_drops;         /* frames the backend refused or lost */
 	counter_t sw_segments, sw_csum_bytes; /* what offload.h had to do for it */
 };
 
 struct net {
 	const struct net_ops *ops;
-	char name[64];       /* "tap:tap0", for messages */
-	unsigned tx_offload; /* NET_OFF_* that send() takes; fixed after open */
-	unsigned rx_offload; /* NET_OFF_* granted last */
-	unsigned mtu;        /* of the host's interface; 0 when there is none */
+	char name[64];            /* "tap:tap0", for messages */
+	unsigned tx_offload;      /* NET_OFF_* that send() takes; fixed after open */
+	unsigned rx_offload;      /* NET_OFF_* granted last */
+	unsigned mtu;             /* of the host's interface; 0 when there is none */
 	struct net_client client; /* set by net_attach() before traffic */
 	struct net_stat stat;
 };

@@ -22,8 +22,7 @@ size_t iov_copy_out(const struct iovec *iov, int cnt, size_t off, void *dst, siz
 size_t iov_copy_in(const struct iovec *iov, int cnt, size_t off, const void *src, size_t len);
 /* Describe bytes [off, off + len) of `iov` in `out` (room for `max` entries).
  * Returns the entries used, or -1 when they do not fit or the bytes are not there. */
-int iov_slice(const struct iovec *iov, int cnt, size_t off, size_t len, struct iovec *out,
-	      int max);
+int iov_slice(const struct iovec *iov, int cnt, size_t off, size_t len, struct iovec *out, int max);
 
 /* RFC 1071 one's complement sum of bytes [off, off + len), 16 bits, not inverted,
  * in network order as stored; len is clipped to what is there. */
