@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * fake_net.c: struct net_ops over two arrays of frames. Memory errors of the test
+ * itself end it (BUG_ON); nothing here is reachable from a guest.
+ */
+#include "tests/rig/fake_net.h"
+#include "devices/net/offload.h"
+
+#include <errno.h>
+#include <string.h>
+
+static struct fake_net *fake_net_of(struct net *n)
+{
+	return container_of(n, struct fake_net, net);
+}
+
+static void fake_net_wake(struct fake_net *f)
+{
+	if (f->loop)
+		loop_event_signal(&f->wake);
+}
+
+static struct fake_frame *fake_net_append(struct fake_frame **list, unsigned *nr, size_t len)
+{
+	struct fake_frame *list_new = realloc(*list, (*nr + 1) * sizeof(**list));
+	struct fake_frame *frame;
+
+	BUG_ON(!list_new);
+	*list = list_new;
+	frame = &list_new[(*nr)++];
+	*frame = (struct fake_frame){ .len = len, .data = malloc(len + 1) };
+	BUG_ON(!frame->data);
+	return frame;
+}
+
+static void fake_net_drop_list(struct fake_frame **list, unsigned *nr)
+{
+	for (unsigned i = 0; i < *nr; i++)
+		free((*list)[i].data);
+	free(*list);
+	*list = NULL;
+	*nr = 0;
+}
+
+static int fake_net_send(struct net *n, const struct virtio_net_hdr *h, const struct iovec *iov,
+			 int cnt)
+{
+	struct fake_net *f = fake_net_of(n);
+	struct fake_frame *frame;
+
+	f->sends++;
+	if (f->full) {
+		f->blocked = true;
+		return -EAGAIN;
+	}
+	if (f->refuse) {
+		counter_inc(&n->stat.tx_drops);
+		return 0;
+	}
+	frame = fake_net_append(&f->sent, &f->sent_nr, iov_length(iov, cnt));
+	frame->hdr = *h;
+	frame->cnt = cnt;
+	iov_copy_out(iov, cnt, 0, frame->data, frame->len);
+	memcpy(frame->iov, iov, sizeof(*iov) * (size_t)MIN(cnt, (int)ARRAY_SIZE(frame->iov)));
+	return 0;
+}
+
+static ssize_t fake_net_recv(struct net *n, struct virtio_net_hdr *h, const struct iovec *iov,
+			     int cnt)
+{
+	struct fake_net *f = fake_net_of(n);
+	const struct fake_frame *frame;
+
+	if (f->queue_next == f->queue_nr)
+		return 0;
+	frame = &f->queue[f->queue_next++];
+	*h = frame->hdr;
+	if (iov_copy_in(iov, cnt, 0, frame->data, frame->len) == frame->len)
+		return (ssize_t)frame->len;
+	counter_inc(&n->stat.rx_drops);
+	return -EMSGSIZE;
+}
+
+static void fake_net_rx_enable(struct net *n, bool on)
+{
+	struct fake_net *f = fake_net_of(n);
+
+	f->rx_enabled = on;
+	if (on && fake_net_waiting(f))
+		fake_net_wake(f);
+}
+
+static unsigned fake_net_set_rx_offload(struct net *n, unsigned want)
+{
+	return want & fake_net_of(n)->rx_can;
+}
+
+static bool fake_net_link_up(struct net *n)
+{
+	return fake_net_of(n)->link;
+}
+
+static void fake_net_destroy(struct net *n)
+{
+	struct fake_net *f = fake_net_of(n);
+
+	if (f->loop)
+		loop_event_destroy(&f->wake);
+	fake_net_drop_list(&f->sent, &f->sent_nr);
+	fake_net_drop_list(&f->queue, &f->queue_nr);
+	free(f);
+}
+
+static const struct net_ops fake_net_ops = {
+	.send = fake_net_send,
+	.recv = fake_net_recv,
+	.rx_enable = fake_net_rx_enable,
+	.set_rx_offload = fake_net_set_rx_offload,
+	.link_up = fake_net_link_up,
+	.destroy = fake_net_destroy,
+};
+
+static void fake_net_woken(struct loop_event *e)
+{
+	fake_net_poll(container_of(e, struct fake_net, wake));
+}
+
+struct fake_net *fake_net_new(struct loop *l, unsigned tx_offload)
+{
+	struct fake_net *f = calloc(1, sizeof(*f));
+
+	BUG_ON(!f);
+	f->net = (struct net){ .ops = &fake_net_ops, .name = "fake", .tx_offload = tx_offload };
+	f->loop = l;
+	f->link = true;
+	f->rx_can = NET_OFF_ALL;
+	BUG_ON(l && loop_event_init(l, &f->wake, fake_net_woken));
+	return f;
+}
+
+void fake_net_queue(struct fake_net *f, const struct virtio_net_hdr *h, const void *data,
+		    size_t len)
+{
+	struct fake_frame *frame = fake_net_append(&f->queue, &f->queue_nr, len);
+
+	if (h)
+		frame->hdr = *h;
+	memcpy(frame->data, data, len);
+	fake_net_wake(f);
+}
+
+unsigned fake_net_waiting(const struct fake_net *f)
+{
+	return f->queue_nr - f->queue_next;
+}
+
+void fake_net_set_full(struct fake_net *f, bool full)
+{
+	f->full = full;
+	fake_net_wake(f);
+}
+
+int fake_net_poll(struct fake_net *f)
+{
+	int calls = 0;
+
+	if (f->blocked && !f->full) {
+		f->blocked = false;
+		f->writable_calls++;
+		calls++;
+		f->net.client.writable(f->net.client.nic);
+	}
+	if (f->rx_enabled && fake_net_waiting(f)) {
+		f->readable_calls++;
+		calls++;
+		f->net.client.readable(f->net.client.nic);
+		/* Level-triggered: as long as frames wait, ask again. */
+		if (f->rx_enabled && fake_net_waiting(f))
+			fake_net_wake(f);
+	}
+	return calls;
+}
+
+void fake_net_clear(struct fake_net *f)
+{
+	fake_net_drop_list(&f->sent, &f->sent_nr);
+}
