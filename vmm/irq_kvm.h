@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * irq_kvm.h: the interrupt side of a machine (irq.h) delivered by KVM. Lines go
+ * to the in-kernel PICs and IOAPIC; messages go straight to local APICs through
+ * eventfds, so that a device thread raises one with a write(2) and no vCPU exits.
+ */
+#ifndef DUET_IRQ_KVM_H
+#define DUET_IRQ_KVM_H
+
+#include "vmm/irq.h"
+#include "vmm/kvm.h"
+
+struct irq_kvm;
+
+/* NULL and errno. Outlives the devices that hold its lines and vectors. */
+struct irq_kvm *irq_kvm_new(struct kvm *k);
+void irq_kvm_free(struct irq_kvm *q);
+
+/* NULL when there is no such GSI (0..23). */
+struct irq_line *irq_kvm_line(struct irq_kvm *q, unsigned gsi);
+struct msi_router *irq_kvm_router(struct irq_kvm *q);
+
+#endif

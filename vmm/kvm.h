@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * kvm.h: /dev/kvm and one VM on it: memory slots, the in-kernel interrupt
+ * controllers and timer, and doorbells by ioeventfd. vCPUs are vcpu.h,
+ * interrupts irq_kvm.h. Words and numbers: Documentation/virt/kvm/api.rst.
+ */
+#ifndef DUET_KVM_H
+#define DUET_KVM_H
+
+#include "vmm/bus.h"
+#include "vmm/gmem.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define KVM_DEVICE "/dev/kvm"
+
+struct kvm;
+
+/* The kernel catches a bus's doorbells for us. */
+struct kvm_accel {
+	struct bus_accel accel; /* give this to struct bus */
+	struct kvm *kvm;
+	bool pio;
+};
+
+/* Fixed once kvm_open() has returned; used by all threads. */
+struct kvm {
+	int dev, vm;     /* descriptors of /dev/kvm and of the VM */
+	size_t run_size; /* bytes of a vCPU's shared page(s) */
+	bool any_length; /* ioeventfds may take writes of any size */
+	struct kvm_accel pio, mmio;
+};
+
+/*
+ * Open `path` and make sure that it speaks KVM. Returns a descriptor, or with the
+ * reason and the remedy in `why`: -ENOENT (absent), -ENODEV (no driver behind it),
+ * -EACCES (no permission), -ENOTTY (not KVM), -EPROTO (another API version), or
+ * another -errno.
+ */
+int kvm_dev_open(const char *path, char *why, size_t why_size);
+
+/* What KVM_CHECK_EXTENSION says: 0 when `cap` is missing, else 1 or a number. */
+int kvm_dev_cap(int dev, int cap);
+
+/* The first capability we cannot do without that `dev` lacks, or NULL. */
+const char *kvm_dev_lacks(int dev);
+
+/*
+ * Create a VM with IOAPIC, PICs, PIT and room for local APICs in the kernel.
+ * 0, or -errno with the reason and the remedy in `why`. kvm_close() also after failure.
+ */
+int kvm_open(struct kvm *k, char *why, size_t why_size);
+void kvm_close(struct kvm *k);
+
+/* Make guest RAM visible to the guest; `m` must outlive the VM. 0 or -errno. */
+int kvm_map_memory(struct kvm *k, const struct gmem *m);
+
+/* ioctl() that returns -errno and is not disturbed by signals. */
+int kvm_ioctl(int fd, unsigned long request, void *arg);
+
+#endif
