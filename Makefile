@@ -57,6 +57,7 @@ TESTS    := $(TEST_SRC:tests/%.c=$(BUILD)/tests/%)
 KVM_TESTS := $(patsubst tests/kvm/%.c,$(BUILD)/tests/kvm/%,$(wildcard tests/kvm/test_*.c))
 RIG_OBJ  := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/rig/*.c))
 PAYLOADS := $(patsubst guest/payload/%.S,$(BUILD)/payload/%.bin,$(wildcard guest/payload/*.S))
+PVH_GUESTS := $(patsubst guest/pvh/%.S,$(BUILD)/pvh/%.elf,$(wildcard guest/pvh/*.S))
 CHECK_LIBS = $(shell pkg-config --libs check)
 
 .PHONY: all help tests payloads guest-agent check check-unit check-kvm check-cli check-lab compare \
@@ -100,7 +101,14 @@ $(BUILD)/payload/%.bin: guest/payload/%.S
 	$(Q)gcc -I. -c -o $(@:.bin=.o) $<
 	$(Q)ld -m elf_x86_64 -Ttext 0x1000 -e 0x1000 --oformat binary -o $@ $(@:.bin=.o)
 
-payloads: $(PAYLOADS)
+# ELF files with a PVH note: bare metal that `duet run -k` takes as it takes a kernel.
+$(BUILD)/pvh/%.elf: guest/pvh/%.S
+	$(call say,AS,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)gcc -c -o $(@:.elf=.o) $<
+	$(Q)ld -m elf_x86_64 -n --no-warn-rwx-segments -Ttext 0x100000 -e start -o $@ $(@:.elf=.o)
+
+payloads: $(PAYLOADS) $(PVH_GUESTS)
 
 $(GUEST)/agent: $(wildcard guest/agent*.c guest/agent*.h)
 	$(call say,MUSL,$@)
@@ -129,8 +137,8 @@ check-unit: tests
 check-kvm: all tests
 	$(Q)tests/run.sh $(KVM_TESTS)
 
-check-cli: all
-	$(Q)tests/cli.sh $(BUILD)/duet
+check-cli: all payloads
+	$(Q)tests/cli.py $(BUILD)
 
 check-lab: all
 	$(Q)tests/lab.sh

@@ -1,0 +1,556 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Bad input, signals and the terminal: what a person at a shell meets.
+
+usage: tests/cli.py BUILD_DIR [NAME...]
+
+Each case runs the binary and checks its exit status and its message. Cases that need
+a running guest use guest/pvh/monitor.S, which runs on any /dev/kvm; cases that need a
+network live in a private network namespace. What cannot be tested here is skipped and
+says why. Exit status 0: no failure.
+"""
+import gzip
+import os
+import pty
+import re
+import select
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import termios
+import time
+
+BUILD = os.path.abspath(sys.argv[1]) if len(sys.argv) > 1 else "build"
+DUET = f"{BUILD}/duet"
+MONITOR = f"{BUILD}/pvh/monitor.elf"
+CASES = []
+
+
+class Skip(Exception):
+    """This host cannot run the case; the text says why."""
+
+
+def case(function):
+    """Register a test function; its docstring is its title."""
+    CASES.append(function)
+    return function
+
+
+def run(*args, timeout=60, wrap=(), **kwargs):
+    """Run duet; stdin is empty unless said otherwise."""
+    kwargs.setdefault("stdin", subprocess.DEVNULL)
+    return subprocess.run([*wrap, DUET, *args], capture_output=True, text=True,
+                          timeout=timeout, errors="replace", check=False, **kwargs)
+
+
+def expect(result, status, *words):
+    """The exit status, and every word (a regular expression) in what was said."""
+    said = result.stdout + result.stderr
+    assert result.returncode == status, f"status {result.returncode}, not {status}: {said}"
+    for word in words:
+        assert re.search(word, said), f"no {word!r} in: {said}"
+    return said
+
+
+def refused(*words):
+    """A checker for usage errors: status 2, the words, and no more than a few lines."""
+    def check(*args):
+        said = expect(run(*args), 2, *words)
+        assert said.count("\n") <= 3, f"too many words: {said}"
+    return check
+
+
+def need_kvm():
+    """Skip where no guest can run at all."""
+    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        raise Skip("no usable /dev/kvm")
+
+
+def need_root():
+    """Skip where name spaces cannot be made."""
+    if os.geteuid():
+        raise Skip("needs root to make a private namespace")
+
+
+def scratch(name, data=b""):
+    """A file with this content in the test's own directory."""
+    path = f"{SCRATCH}/{name}"
+    with open(path, "wb") as f:
+        f.write(data)
+    return path
+
+
+def boot(*args, **kwargs):
+    """Run the monitor guest to its end."""
+    need_kvm()
+    return run("run", "-k", MONITOR, "-m", "64M", *args, **kwargs)
+
+
+# --- options ---------------------------------------------------------------------
+
+@case
+def no_command():
+    """no command: usage, status 2"""
+    expect(run(), 2, "usage")
+
+
+@case
+def help_is_complete():
+    """help names every option and wraps at 80 columns"""
+    for args in (["help"], ["run", "--help"], ["run", "-h"], ["-h"], ["--help"]):
+        said = expect(run(*args), 0, "usage")
+        assert max(len(line) for line in said.splitlines()) <= 80, "a line is over 80 columns"
+    for option in ("kernel", "initrd", "append", "memory", "cpus", "net", "stats", "trace",
+                   "serial2", "help", "version"):
+        expect(run("run", "--help"), 0, "--" + option)
+
+
+@case
+def version():
+    """version names version and licence-relevant facts"""
+    for args in (["--version"], ["-V"], ["version"], ["run", "-V"]):
+        expect(run(*args), 0, r"duet \d+\.\d+", "ELF")
+
+
+@case
+def unknown_words():
+    """unknown command, option, or stray argument"""
+    refused("walk")("walk")
+    refused("frobnicate")("run", "--frobnicate")
+    refused("-Z|'Z'")("run", "-Z")
+    refused("stray")("run", "-k", MONITOR, "stray")
+    refused("kernel")("run")
+
+
+@case
+def memory_sizes():
+    """memory that is no size, or no amount of it"""
+    for size in ("0", "1M", "999999T", "abc", "-5", "", "12X", "18446744073709551616", "1.5G"):
+        refused("memory", re.escape(size))("run", "-k", MONITOR, "-m", size)
+
+
+@case
+def cpu_counts():
+    """cpus out of range"""
+    for n in ("0", "17", "1000", "-1", "two", ""):
+        refused("cpus", re.escape(n), "16")("run", "-k", MONITOR, "-c", n)
+
+
+@case
+def net_options():
+    """network options: unknown model, key, backend; MAC malformed or twice"""
+    def check(arg, *words):
+        refused(*words)("run", "-k", MONITOR, *arg)
+    check(["-n", "rtl8139,null"], "rtl8139", "e1000", "virtio")
+    check(["-n", "e1000"], "tap=", "null", "loop")
+    check(["-n", "e1000,colour=red"], "colour")
+    check(["-n", "e1000,null,mac=52:54:00:12:34"], "52:54:00:12:34")
+    check(["-n", "e1000,null,mac=ff:ff:ff:ff:ff:ff"], "mac")
+    check(["-n", "e1000,tap="], "tap")
+    check(["-n", "e1000,tap=averyveryverylongname"], "averyveryverylongname", "15")
+    check(["-n", "e1000,null,mac=52:54:00:00:00:01", "-n", "virtio,null,mac=52:54:00:00:00:01"],
+          "52:54:00:00:00:01")
+    check(["-n", "e1000,tap=tap9", "-n", "virtio,tap=tap9"], "tap9")
+    check(["-n", "e1000,null,mtu=5"], "mtu")
+
+
+@case
+def trace_classes():
+    """unknown trace class"""
+    refused("nett", "mmio")("run", "-k", MONITOR, "--trace", "nett")
+
+
+@case
+def output_files():
+    """an output file that cannot be written is said before the guest starts"""
+    for option in ("--stats", "--trace-file", "--serial2"):
+        expect(boot(option, "/nonexistent/dir/file", "--trace", "net"), 2,
+               "/nonexistent/dir/file", "No such file")
+
+
+# --- kernels and initrds -------------------------------------------------------------
+
+@case
+def kernel_files():
+    """files that are no kernel are told what they are"""
+    need_kvm()
+    elf = bytearray(open(MONITOR, "rb").read())
+    arm = bytearray(elf)
+    struct.pack_into("<H", arm, 18, 183)
+    bz = bytearray(4096)
+    bz[0x1f1] = 4
+    bz[0x1fe:0x200] = b"\x55\xaa"
+    bz[0x202:0x206] = b"HdrS"
+    struct.pack_into("<H", bz, 0x206, 0x20f)
+    files = [
+        ("/nonexistent/vmlinuz", ["No such file"]),
+        ("/", ["directory"]),
+        (scratch("empty"), ["empty"]),
+        (scratch("gz", gzip.compress(b"x" * 9999)), ["gzip"]),
+        (scratch("xz", b"\xfd7zXZ\0" + b"x" * 9999), ["xz"]),
+        (scratch("zst", b"\x28\xb5\x2f\xfd" + b"x" * 9999), ["zstd"]),
+        (scratch("cpio", b"070701" + b"0" * 9999), ["cpio|initrd"]),
+        (scratch("arm.elf", arm), ["AArch64|machine"]),
+        (scratch("text", b"#!/bin/sh\necho\n" * 99), ["script"]),
+        (scratch("noise", bytes(range(256)) * 99), ["not a kernel|neither"]),
+        (scratch("cut.elf", elf[:300]), ["truncated"]),
+        (scratch("cut.bz", bz), ["truncated"]),
+        ("/bin/true", ["PVH"]),
+    ]
+    for path, words in files:
+        expect(run("run", "-k", path), 2, re.escape(path), *words)
+
+
+@case
+def initrd_files():
+    """an initrd that is missing, or larger than RAM"""
+    expect(boot("-i", "/nonexistent/initrd"), 2, "/nonexistent/initrd", "No such file")
+    big = scratch("big")
+    os.truncate(big, 200 << 20)
+    expect(boot("-i", big), 2, "big", "200", "64")
+
+
+# --- the host -------------------------------------------------------------------------
+
+def with_dev_kvm(shell, *args):
+    """Run duet in a mount namespace where `shell` has changed /dev/kvm."""
+    need_root()
+    script = f'mount --make-rprivate / && {shell} && exec "$@"'
+    return run(*args, wrap=("unshare", "-m", "sh", "-c", script, "sh"))
+
+
+@case
+def kvm_absent():
+    """/dev/kvm absent: status 3 and what to do"""
+    for args in (("run", "-k", MONITOR), ("probe",)):
+        expect(with_dev_kvm("mount -t tmpfs none /dev", *args), 3, "/dev/kvm", "modprobe")
+
+
+@case
+def kvm_not_permitted():
+    """/dev/kvm not permitted: status 3 and what to do"""
+    need_root()
+    need_kvm()
+    with tempfile.TemporaryDirectory(dir="/tmp") as d:
+        os.chmod(d, 0o755)
+        for f in (DUET, MONITOR):
+            subprocess.run(["cp", f, d], check=True)
+        os.chmod(f"{d}/duet", 0o755)
+        for args in (["run", "-k", f"{d}/monitor.elf"], ["probe"]):
+            r = subprocess.run(["unshare", "-m", "sh", "-c",
+                                "mount --make-rprivate / && cp -a /dev/kvm /tmp/kvm.$$ &&"
+                                "chmod 600 /tmp/kvm.$$ && mount --bind /tmp/kvm.$$ /dev/kvm;"
+                                "rm -f /tmp/kvm.$$; exec setpriv --reuid=65534 --regid=65534"
+                                ' --clear-groups "$@"', "sh", f"{d}/duet", *args],
+                               capture_output=True, text=True, check=False)
+            expect(r, 3, "/dev/kvm", "[Pp]ermission", "group|kvm")
+
+
+@case
+def kvm_is_something_else():
+    """/dev/kvm that is another device"""
+    expect(with_dev_kvm("mount --bind /dev/null /dev/kvm", "run", "-k", MONITOR), 3, "/dev/kvm")
+
+
+# --- taps --------------------------------------------------------------------------------
+
+def in_netns(setup, *args, user=None, background=""):
+    """Run duet in a network namespace of its own, after `setup` has run there."""
+    need_root()
+    need_kvm()
+    if not os.path.exists("/dev/net/tun"):
+        raise Skip("no /dev/net/tun")
+    drop = "" if user is None else f"setpriv --reuid={user} --regid={user} --clear-groups " \
+        "--inh-caps=-all --bounding-set=-all "
+    return run(*args, wrap=("unshare", "-n", "sh", "-c",
+                            f'{setup}\n{background}\nexec {drop}"$@"', "sh"))
+
+
+def tap_run(setup, net="virtio,tap=tap0", **kwargs):
+    """The monitor guest with a tap."""
+    return in_netns(setup, "run", "-k", MONITOR, "-m", "64M", "-n", net, **kwargs)
+
+
+@case
+def tap_missing():
+    """no such tap, and not permitted to make one"""
+    expect(tap_run("chmod 666 /dev/net/tun 2>/dev/null", user=None,
+                   background="exec setpriv --bounding-set=-net_admin --inh-caps=-all \"$@\""),
+           3, "tap0", "ip tuntap add")
+
+
+@case
+def tap_busy():
+    """a tap that another process has"""
+    hold = ("python3 -c 'import fcntl,struct,time;f=open(\"/dev/net/tun\",\"r+b\",buffering=0);"
+            "fcntl.ioctl(f,0x400454ca,struct.pack(\"16sH22x\",b\"tap0\",0x1002));"
+            "print(1,flush=True);time.sleep(30)' >/tmp/duet-hold.$$ & "
+            "while ! [ -s /tmp/duet-hold.$$ ]; do :; done; rm -f /tmp/duet-hold.$$")
+    expect(tap_run("ip tuntap add tap0 mode tap && ip link set tap0 up", background=hold),
+           3, "tap0", "busy|another process")
+
+
+@case
+def tap_not_a_tap():
+    """an interface that is no tap"""
+    expect(tap_run("ip link add tap0 type dummy && ip link set tap0 up"), 3, "tap0", "not a tap")
+
+
+@case
+def tap_down():
+    """a tap that is down is said, with the cure, and the guest runs"""
+    need_root()
+    r = guest_in_netns("ip tuntap add tap0 mode tap", "-n", "virtio,tap=tap0", keys="q")
+    expect(r, 42, "tap0 is down", "ip link set tap0 up")
+
+
+@case
+def tap_without_vnet_hdr():
+    """a tap made without vnet_hdr works, and the table of offloads is shown"""
+    need_root()
+    r = guest_in_netns("ip tuntap add tap0 mode tap && ip link set tap0 up",
+                       "-n", "virtio,tap=tap0", "-n", "e1000,null", keys="q")
+    expect(r, 42, "tap:tap0", "null")
+
+
+# --- a running guest ------------------------------------------------------------------------
+
+class Guest:
+    """The monitor guest as a child process, on pipes or on a pty."""
+
+    def __init__(self, *args, tty=False, wrap=(), stdin=subprocess.PIPE, stdout=subprocess.PIPE):
+        need_kvm()
+        argv = [*wrap, DUET, "run", "-k", MONITOR, "-m", "64M", *args]
+        self.text = ""
+        self.master = None
+        if tty:
+            self.master, slave = pty.openpty()
+            self.before = termios.tcgetattr(slave)
+            self.p = subprocess.Popen(argv, stdin=slave, stdout=slave, stderr=slave,
+                                      start_new_session=True)
+            self.slave = slave
+            self.out = self.master
+        else:
+            self.p = subprocess.Popen(argv, stdin=stdin, stdout=stdout,
+                                      stderr=subprocess.PIPE)
+            self.out = self.p.stdout.fileno() if self.p.stdout else None
+
+    def read_until(self, word, seconds=30):
+        """Collect output until `word` has come."""
+        end = time.monotonic() + seconds
+        while word not in self.text:
+            left = end - time.monotonic()
+            assert left > 0, f"no {word!r} in {self.text!r}"
+            if select.select([self.out], [], [], left)[0]:
+                data = os.read(self.out, 4096)
+                assert data, f"end of output without {word!r}: {self.text!r}"
+                self.text += data.decode(errors="replace")
+
+    def send(self, keys):
+        """Type."""
+        fd = self.master if self.master is not None else self.p.stdin.fileno()
+        os.write(fd, keys.encode())
+
+    def wait(self, seconds=30):
+        """The exit status; kills the guest when it does not come."""
+        try:
+            return self.p.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.p.kill()
+            self.p.wait()
+            raise AssertionError("the VMM did not end") from None
+
+    def restored(self):
+        """Is the terminal as it was?"""
+        return termios.tcgetattr(self.slave) == self.before
+
+
+def guest_in_netns(setup, *args, keys=""):
+    """Boot the monitor in a network namespace, type `keys`, return a result."""
+    if not os.path.exists("/dev/net/tun"):
+        raise Skip("no /dev/net/tun")
+    g = Guest(*args, wrap=("unshare", "-n", "sh", "-c", f'{setup} && exec "$@"', "sh"))
+    g.read_until("ready")
+    g.send(keys)
+    status = g.wait()
+    err = g.p.stderr.read().decode(errors="replace")
+    return subprocess.CompletedProcess(args, status, g.text, err)
+
+
+def finish(g, status):
+    """Wait for the guest and compare its status."""
+    got = g.wait()
+    assert got == status, f"status {got}, not {status}: {g.text!r}"
+
+
+@case
+def debug_exit():
+    """the guest's own status by the debug-exit port"""
+    g = Guest()
+    g.read_until("ready")
+    g.send("xq")
+    finish(g, 42)
+
+
+@case
+def poweroff_and_reset():
+    """poweroff and reset end the VMM with status 0"""
+    for key in "pr":
+        g = Guest()
+        g.read_until("ready")
+        g.send(key)
+        finish(g, 0)
+
+
+@case
+def crash_report():
+    """a triple fault: status 4, reason, vCPU, RIP"""
+    g = Guest()
+    g.read_until("ready")
+    g.send("t")
+    finish(g, 4)
+    said = g.p.stderr.read().decode()
+    assert re.search(r"vcpu ?0", said) and "triple fault" in said and \
+        re.search(r"rip", said, re.I), said
+
+
+@case
+def stdin_pipe_and_closed():
+    """stdin closed, /dev/null or a pipe that ends: the guest runs on"""
+    for stdin in (subprocess.DEVNULL, subprocess.PIPE):
+        g = Guest(stdin=stdin)
+        g.read_until("ready")
+        if g.p.stdin:
+            g.p.stdin.close()
+        time.sleep(0.2)
+        assert g.p.poll() is None, "ended with its input"
+        g.p.send_signal(signal.SIGTERM)
+        g.wait()
+    g = Guest(wrap=("sh", "-c", 'exec "$@" <&-', "sh"), stdin=None)
+    g.read_until("ready")
+    g.p.terminate()
+    g.wait()
+
+
+@case
+def stdout_closed():
+    """stdout closed, or a pipe whose reader has gone: the VMM does not die of it"""
+    g = Guest(wrap=("sh", "-c", 'exec "$@" >&-', "sh"), stdout=None)
+    g.send("q")
+    finish(g, 42)
+    g = Guest()
+    g.read_until("ready")
+    g.p.stdout.close()
+    g.send("xxxxq")
+    finish(g, 42)
+
+
+@case
+def signals():
+    """SIGINT, SIGTERM, SIGHUP end the VMM with 128 + number and restore the terminal"""
+    for sig in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        g = Guest(tty=True)
+        g.read_until("ready")
+        assert not g.restored(), "the terminal never was raw"
+        g.p.send_signal(sig)
+        finish(g, 128 + sig)
+        assert g.restored(), f"terminal left raw after {sig}"
+
+
+@case
+def terminal_after_crashes():
+    """the terminal is restored when the VMM itself dies of SIGSEGV, SIGABRT, SIGQUIT"""
+    for sig in (signal.SIGSEGV, signal.SIGABRT, signal.SIGQUIT, signal.SIGBUS):
+        g = Guest(tty=True)
+        g.read_until("ready")
+        g.p.send_signal(sig)
+        status = g.wait()
+        assert status in (-sig, 128 + sig), f"status {status} after {sig}"
+        assert g.restored(), f"terminal left raw after {sig}"
+
+
+@case
+def escape_keys():
+    """Ctrl-a h helps, Ctrl-a Ctrl-a reaches the guest, Ctrl-a x quits"""
+    g = Guest(tty=True)
+    g.read_until("ready")
+    g.send("\x01h")
+    g.read_until("Ctrl-a x")
+    g.send("z\x01\x01y")
+    g.read_until("z\x01y")
+    g.send("\x03w")
+    g.read_until("\x03w")
+    g.send("\x01x")
+    finish(g, 0)
+    assert g.restored(), "terminal left raw"
+
+
+@case
+def stats_file():
+    """--stats leaves JSON with the run's facts"""
+    import json
+    path = f"{SCRATCH}/stats.json"
+    g = Guest("--stats", path, "-n", "e1000,null", "-n", "virtio,loop")
+    g.read_until("ready")
+    g.send("q")
+    finish(g, 42)
+    with open(path, encoding="utf-8") as f:
+        stats = json.load(f)
+    assert [n["model"] for n in stats["nics"]] == ["e1000", "virtio"], stats
+    assert stats["run"]["exit_status"] == 42, stats
+    assert sum(stats["vcpus"][0]["exits"].values()) > 10, stats
+
+
+@case
+def trace_file():
+    """--trace writes one line an event to its file"""
+    path = f"{SCRATCH}/trace"
+    g = Guest("--trace", "pio,exits", "--trace-file", path)
+    g.read_until("ready")
+    g.send("q")
+    finish(g, 42)
+    with open(path, encoding="utf-8") as f:
+        text = f.read()
+    assert re.search(r"^\d+\.\d+ \[vcpu0\] PIO bus_\w+: .*0xf4", text, re.M), text[-500:]
+
+
+@case
+def second_serial_port():
+    """--serial2 accepts a file and an inherited descriptor"""
+    path = f"{SCRATCH}/serial2"
+    g = Guest("--serial2", path)
+    g.read_until("ready")
+    g.send("q")
+    finish(g, 42)
+    assert os.path.exists(path)
+    refused("serial2", "99")("run", "-k", MONITOR, "--serial2", "fd:99")
+
+
+def main():
+    """Run the cases, or those named."""
+    names = sys.argv[2:]
+    tally = {"ok": 0, "FAIL": 0, "skip": 0}
+    for test in CASES:
+        if names and test.__name__ not in names:
+            continue
+        word, note = "ok", ""
+        try:
+            test()
+        except Skip as why:
+            word, note = "skip", f" ({why})"
+        except (AssertionError, subprocess.TimeoutExpired, OSError, ValueError) as why:
+            word, note = "FAIL", f"\n        {type(why).__name__}: {why}"
+        tally[word] += 1
+        print(f"  {word:<5} {test.__doc__}{note}", flush=True)
+    print(f"{tally['ok']} passed, {tally['FAIL']} failed, {tally['skip']} skipped")
+    return 1 if tally["FAIL"] else 0
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 2 or sys.argv[1] in ("-h", "--help"):
+        print(__doc__)
+        sys.exit(0 if len(sys.argv) > 1 else 2)
+    with tempfile.TemporaryDirectory() as SCRATCH:
+        sys.exit(main())
