@@ -31,8 +31,10 @@ struct pci_dev {
 	struct pci_host *host;
 	unsigned slot;
 	struct irq_line *intx_line;
-	/* After a configuration write has taken effect; may be NULL. Host lock held, so
-	 * it must not call back into pci_*() but for pci_bus_master(). */
+	/* Before a configuration read is answered from config[], and after a configuration
+	 * write has taken effect; may be NULL. Host lock held, so they must not call back
+	 * into pci_*() but for pci_bus_master() and pci_intx_set(). */
+	void (*config_reading)(struct pci_dev *d, unsigned off, unsigned size);
 	void (*config_written)(struct pci_dev *d, unsigned off, unsigned size);
 	struct pci_bar bar[6];
 	/* host lock: */
@@ -48,6 +50,9 @@ struct pci_dev {
 /* NULL and a logged reason when the bus clashes. Owned by the caller. */
 struct pci_host *pci_host_new(struct machine *m);
 void pci_host_free(struct pci_host *h);
+
+/* How often a BAR was told to decode where another region was. Any thread. */
+uint64_t pci_undecoded(const struct pci_host *h);
 
 /* Identity and default write masks. Before everything else about *d. */
 void pci_init(struct pci_dev *d, const struct pci_id *id);
@@ -65,6 +70,10 @@ uint8_t pci_cap_add(struct pci_dev *d, uint8_t id, uint8_t len, const void *body
 /* Put the device in `slot` (1..31), give its BARs addresses as firmware would
  * (decoding off), wire INTA#. 0, -EEXIST, -EINVAL, -ENOSPC. */
 int pci_attach(struct pci_host *h, struct pci_dev *d, unsigned slot);
+
+/* Take the device off the bus if it is on it, and release what pci_init() made. Before
+ * pci_host_free(); needed only when the machine lives on without the device. */
+void pci_fini(struct pci_dev *d);
 
 /* Drive INTA#. Honours PCI_COMMAND_INTX_DISABLE and keeps PCI_STATUS_INTERRUPT.
  * Any thread; callers serialise per device. */
