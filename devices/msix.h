@@ -23,6 +23,7 @@ struct msix {
 	/* lock: */
 	struct msix_entry entry[MSIX_MAX];
 	uint32_t pending;         /* bit per entry: fired while masked */
+	uint32_t stale;           /* bit per entry: the router does not know (yet) what it says */
 	bool enabled, all_masked; /* the capability's control word */
 };
 

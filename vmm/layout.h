@@ -46,8 +46,8 @@
 
 #define PCI_MMIO_BASE UINT64_C(0xc0000000)
 #define PCI_MMIO_END  UINT64_C(0xfec00000) /* first byte after */
-#define PCI_IO_BASE   UINT64_C(0x1000)
-#define PCI_IO_END    UINT64_C(0x10000)
+#define PCI_PORT_BASE UINT64_C(0x1000)
+#define PCI_PORT_END  UINT64_C(0x10000)
 #define PCI_SLOTS     32
 
 #define IOAPIC_BASE      UINT64_C(0xfec00000)
