@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * backend.h: what the backends share among themselves and with net.c. NICs include
+ * net.h and nothing from here.
+ */
+#ifndef DUET_BACKEND_H
+#define DUET_BACKEND_H
+
+#include "devices/net/net.h"
+
+/* Most entries of the iovec that net_ops.send gets: finishing a frame in software adds
+ * a private header or checksum, and may split the entry it stood in. */
+#define NET_SEND_IOV_MAX (NET_IOV_MAX + 2)
+
+/*
+ * The constructors behind net_open(), one per file. NULL on failure, with the reason
+ * and the remedy logged and *err set. `arg` is the interface's name, or unused.
+ */
+struct net *net_tap_open(struct loop *l, const char *arg, int *err);
+struct net *net_null_open(struct loop *l, const char *arg, int *err);
+struct net *net_loop_open(struct loop *l, const char *arg, int *err);
+
+typedef int (*net_send_fn)(struct net *n, const struct virtio_net_hdr *h, const struct iovec *iov,
+			   int cnt);
+
+/* What a receiver of a frame with header *h must be able to take: NET_OFF_*. */
+unsigned net_needs(const struct virtio_net_hdr *h);
+
+/*
+ * Finish a frame with a valid header as far as a receiver that takes `can` needs it,
+ * and pass what results to `send`: the frame itself, or its segments in order. Counts
+ * the work in n->stat. Returns as net_send().
+ */
+int net_finish(struct net *n, unsigned can, net_send_fn send, const struct virtio_net_hdr *h,
+	       const struct iovec *iov, int cnt);
+
+/* Attach to the tap `name` (tap_attach.c). Returns its descriptor, non-blocking and with
+ * no offload on, and *vnet_hdr; or a negative errno, with the reason logged. */
+int tap_attach(const char *name, bool *vnet_hdr);
+
+#endif

@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * tap.c: frames to and from a tap interface of the host, one system call a frame. With
+ * the tap's virtio_net_hdr a frame of 64 KiB is one call either way, unsegmented and
+ * unchecksummed, as far as both ends of the guest's link can take it.
+ */
+#include "devices/net/backend.h"
+#include "devices/net/offload.h"
+#include "vmm/log.h"
+
+#include <errno.h>
+#include <linux/if.h>
+#include <linux/if_tun.h>
+#include <linux/sockios.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define TAP_MOAN_NS UINT64_C(10000000000) /* one message about a lost frame in 10 s */
+
+struct tap {
+	struct net net;
+	struct loop_fd f;
+	/* fixed after open: */
+	int fd;
+	const char *ifname; /* within net.name */
+	bool vnet_hdr;      /* frames are preceded by a struct virtio_net_hdr */
+	/* watch_lock, of which f's events are made; rx_on is also read without it: */
+	pthread_mutex_t watch_lock;
+	_Atomic bool rx_on;
+	bool want_room; /* a send() got -EAGAIN */
+	/* set by the I/O thread, read by anyone: */
+	_Atomic bool gone; /* the interface was deleted */
+	/* whoever may call net_ops: */
+	uint64_t moan_at; /* no message before this time */
+};
+
+static struct tap *tap_of(struct net *n)
+{
+	return container_of(n, struct tap, net);
+}
+
+/* Let epoll watch for what is wanted now; watch_lock held. */
+static void tap_watch(struct tap *t)
+{
+	if (!t->gone)
+		loop_fd_mod(&t->f, (t->rx_on ? EPOLLIN : 0) | (t->want_room ? EPOLLOUT : 0));
+}
+
+static void tap_want_room(struct tap *t, bool want)
+{
+	pthread_mutex_lock(&t->watch_lock);
+	t->want_room = want;
+	tap_watch(t);
+	pthread_mutex_unlock(&t->watch_lock);
+}
+
+static void tap_rx_enable(struct net *n, bool on)
+{
+	struct tap *t = tap_of(n);
+
+	pthread_mutex_lock(&t->watch_lock);
+	if (t->rx_on != on) {
+		counter_inc(&n->stat.rx_calls);
+		t->rx_on = on;
+		tap_watch(t);
+	}
+	pthread_mutex_unlock(&t->watch_lock);
+}
+
+/* The interface was deleted under us. epoll would report that for ever: stop watching. */
+static void tap_lost(struct tap *t)
+{
+	log_error("%s was deleted: the guest's network is cut off until duet is restarted",
+		  t->ifname);
+	pthread_mutex_lock(&t->watch_lock);
+	t->gone = true;
+	loop_fd_del(&t->f);
+	pthread_mutex_unlock(&t->watch_lock);
+}
+
+static void tap_ready(struct loop_fd *f, uint32_t events)
+{
+	struct tap *t = container_of(f, struct tap, f);
+	const struct net_client *c = &t->net.client;
+
+	if (events & (EPOLLERR | EPOLLHUP)) {
+		tap_lost(t);
+		return;
+	}
+	if (events & EPOLLOUT) {
+		tap_want_room(t, false);
+		c->writable(c->nic);
+	}
+	if (events & EPOLLIN && t->rx_on)
+		c->readable(c->nic);
+}
+
+/* A frame could not be sent: count it, and say why unless that was said just now. */
+static void tap_tx_drop(struct tap *t, int err)
+{
+	uint64_t now = loop_now();
+
+	counter_inc(&t->net.stat.tx_drops);
+	if (now < t->moan_at)
+		return;
+	t->moan_at = now + TAP_MOAN_NS;
+	if (err == EIO)
+		log_warn("%s is down, frames are lost: ip link set %s up", t->ifname, t->ifname);
+	else
+		log_warn("%s: frames are lost: %s", t->ifname, strerror(err));
+}
+
+static int tap_send(struct net *n, const struct virtio_net_hdr *h, const struct iovec *iov, int cnt)
+{
+	struct tap *t = tap_of(n);
+	struct iovec out[NET_SEND_IOV_MAX + 1];
+	int used = 0;
+
+	BUG_ON(cnt > NET_SEND_IOV_MAX);
+	if (t->vnet_hdr)
+		out[used++] = (struct iovec){ (void *)h, sizeof(*h) };
+	memcpy(out + used, iov, (size_t)cnt * sizeof(*iov));
+	counter_inc(&n->stat.tx_calls);
+	if (writev(t->fd, out, used + cnt) >= 0)
+		return 0;
+	if (errno == EAGAIN) {
+		tap_want_room(t, true);
+		return -EAGAIN;
+	}
+	tap_tx_drop(t, errno);
+	return 0;
+}
+
+static ssize_t tap_recv(struct net *n, struct virtio_net_hdr *h, const struct iovec *iov, int cnt)
+{
+	struct tap *t = tap_of(n);
+	struct iovec in[NET_IOV_MAX + 2];
+	size_t hdr_len = t->vnet_hdr ? sizeof(*h) : 0, room;
+	uint8_t spare;
+	ssize_t len;
+
+	cnt = MIN(cnt, NET_IOV_MAX);
+	room = iov_length(iov, cnt);
+	*h = (struct virtio_net_hdr){ 0 };
+	in[0] = (struct iovec){ h, hdr_len };
+	memcpy(in + 1, iov, (size_t)cnt * sizeof(*iov));
+	/* A frame too long is cut silently; only a byte beyond its room shows it. */
+	in[cnt + 1] = (struct iovec){ &spare, sizeof(spare) };
+	counter_inc(&n->stat.rx_calls);
+	len = readv(t->fd, in, cnt + 2);
+	if (len < (ssize_t)hdr_len)
+		return 0; /* EAGAIN; if the interface is gone, epoll will say so */
+	len -= (ssize_t)hdr_len;
+	/* The second: queued in the kernel before set_rx_offload() took something back. */
+	if ((size_t)len > room || net_needs(h) & ~n->rx_offload) {
+		counter_inc(&n->stat.rx_drops);
+		return -EMSGSIZE;
+	}
+	return len;
+}
+
+/* Kernels differ in what they know: ask for less until one agrees. */
+static unsigned tap_set_rx_offload(struct net *n, unsigned want)
+{
+	static const unsigned tiers[] = { NET_OFF_ALL, NET_OFF_ALL & ~NET_OFF_ECN, NET_OFF_CSUM };
+	struct tap *t = tap_of(n);
+
+	for (size_t i = 0; t->vnet_hdr && i < ARRAY_SIZE(tiers); i++) {
+		unsigned can = want & tiers[i];
+		unsigned long arg = (can & NET_OFF_CSUM ? TUN_F_CSUM : 0) |
+				    (can & NET_OFF_TSO4 ? TUN_F_TSO4 : 0) |
+				    (can & NET_OFF_TSO6 ? TUN_F_TSO6 : 0) |
+				    (can & NET_OFF_ECN ? TUN_F_TSO_ECN : 0);
+
+		if (!ioctl(t->fd, TUNSETOFFLOAD, arg))
+			return can;
+	}
+	return 0; /* as tap_attach() left it */
+}
+
+static bool tap_link_up(struct net *n)
+{
+	/* Not IFF_UP: a NIC asks often, and a guest's link that went down before the
+	 * host brought the interface up would have to be told to look again. */
+	return !tap_of(n)->gone;
+}
+
+static void tap_destroy(struct net *n)
+{
+	struct tap *t = tap_of(n);
+
+	loop_fd_del(&t->f);
+	close(t->fd);
+	pthread_mutex_destroy(&t->watch_lock);
+	free(t);
+}
+
+static const struct net_ops tap_ops = {
+	.send = tap_send,
+	.recv = tap_recv,
+	.rx_enable = tap_rx_enable,
+	.set_rx_offload = tap_set_rx_offload,
+	.link_up = tap_link_up,
+	.destroy = tap_destroy,
+};
+
+/* Ask the host about its interface: the MTU, and whether it is up. */
+static void tap_query(struct tap *t)
+{
+	int sock = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct ifreq ifr = { 0 };
+
+	memcpy(ifr.ifr_name, t->ifname, strlen(t->ifname));
+	if (ioctl(sock, SIOCGIFMTU, &ifr) == 0)
+		t->net.mtu = (unsigned)ifr.ifr_mtu;
+	if (ioctl(sock, SIOCGIFFLAGS, &ifr) == 0 && !(ifr.ifr_flags & IFF_UP))
+		log_warn("%s is down: ip link set %s up", t->ifname, t->ifname);
+	close(sock);
+}
+
+struct net *net_tap_open(struct loop *l, const char *arg, int *err)
+{
+	struct tap *t = calloc(1, sizeof(*t));
+
+	if (!t) {
+		log_error("%s: out of memory", arg);
+		*err = -ENOMEM;
+		return NULL;
+	}
+	t->fd = *err = tap_attach(arg, &t->vnet_hdr);
+	if (*err >= 0) {
+		*err = loop_fd_add(l, &t->f, t->fd, 0, tap_ready);
+		if (*err)
+			log_error("%s: cannot be watched: %s", arg, strerror(-*err));
+	}
+	if (*err) {
+		if (t->fd >= 0)
+			close(t->fd);
+		free(t);
+		return NULL;
+	}
+	pthread_mutex_init(&t->watch_lock, NULL);
+	snprintf(t->net.name, sizeof(t->net.name), "tap:%s", arg);
+	t->ifname = t->net.name + strlen("tap:");
+	t->net.ops = &tap_ops;
+	t->net.tx_offload = t->vnet_hdr ? NET_OFF_ALL : 0;
+	tap_query(t);
+	return &t->net;
+}
