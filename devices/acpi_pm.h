@@ -8,16 +8,7 @@
 
 #include "vmm/device.h"
 
-/* Offsets from PORT_ACPI_PM, and their lengths: what the FADT tells the guest. */
-#define ACPI_PM1_EVT     0
-#define ACPI_PM1_EVT_LEN 4
-#define ACPI_PM1_CNT     4
-#define ACPI_PM1_CNT_LEN 2
-#define ACPI_PM_TMR      8
-#define ACPI_PM_TMR_LEN  4
-
 #define ACPI_PM_TIMER_HZ 3579545
-#define ACPI_SLP_TYP_S5  5 /* the value of \_S5 in firmware/dsdt.asl */
 
 struct acpi_pm;
 

@@ -44,7 +44,7 @@ static void i8042_command_write(void *dev, uint64_t off, unsigned size, uint64_t
 	struct i8042 *k = dev;
 
 	(void)off, (void)size;
-	if (val == I8042_CMD_RESET)
+	if (val == RESET_VALUE)
 		k->m->stop(k->m, STOP_RESET, 0);
 }
 
@@ -76,7 +76,7 @@ struct i8042 *i8042_new(struct machine *m)
 	};
 	err = bus_map(&m->pio, &k->data, PORT_I8042);
 	if (!err)
-		err = bus_map(&m->pio, &k->command, PORT_I8042 + 4);
+		err = bus_map(&m->pio, &k->command, PORT_RESET);
 	if (err) {
 		i8042_free(k);
 		errno = -err;

@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * i8042.h: the keyboard controller's one useful function on a machine without a
- * keyboard: command 0xfe at port 0x64 pulses the CPU's reset line (STOP_RESET).
+ * keyboard: command RESET_VALUE at PORT_RESET pulses the CPU's reset line (STOP_RESET).
  */
 #ifndef DUET_I8042_H
 #define DUET_I8042_H
 
 #include "vmm/device.h"
-
-#define I8042_CMD_RESET 0xfe /* also the value of the FADT's reset register */
 
 struct i8042;
 

@@ -11,8 +11,6 @@
  */
 #include "firmware/firmware.h"
 
-#include "devices/acpi_pm.h"
-#include "devices/i8042.h"
 #include "vmm/layout.h"
 
 #include <string.h>
@@ -113,7 +111,6 @@ _Static_assert(sizeof(struct acpi_fadt) == 276, "FADT of revision 6");
 #define FADT_TMR_VAL_EXT BIT(8) /* PM timer has 32 bits */
 #define FADT_RESET_REG   BIT(10)
 #define FADT_HEADLESS    BIT(12)
-#define FADT_CENTURY     0x32 /* CMOS index: devices/rtc.c */
 #define FADT_NO_C2       101  /* latencies beyond 100 and 1000 us mean: */
 #define FADT_NO_C3       1001 /* no such state */
 #define FADT_IO_BYTE     1    /* GAS access sizes */
@@ -283,12 +280,12 @@ static gpa_t acpi_place_fadt(struct acpi_area *a, gpa_t facs, gpa_t dsdt)
 		.x_pm_tmr_blk = acpi_io(PORT_ACPI_PM + ACPI_PM_TMR, ACPI_PM_TMR_LEN, FADT_IO_DWORD),
 		.p_lvl2_lat = FADT_NO_C2,
 		.p_lvl3_lat = FADT_NO_C3,
-		.century = FADT_CENTURY,
+		.century = RTC_CENTURY,
 		.iapc_boot_arch = FADT_VGA_NOT_PRESENT,
 		.flags = FADT_WBINVD | FADT_PROC_C1 | FADT_PWR_BUTTON | FADT_SLP_BUTTON |
 			 FADT_FIX_RTC | FADT_TMR_VAL_EXT | FADT_RESET_REG | FADT_HEADLESS,
-		.reset_reg = acpi_io(PORT_I8042 + 4, 1, FADT_IO_BYTE),
-		.reset_value = I8042_CMD_RESET,
+		.reset_reg = acpi_io(PORT_RESET, 1, FADT_IO_BYTE),
+		.reset_value = RESET_VALUE,
 		.fadt_minor_version = 3,
 		.hypervisor_vendor_identity = "DUET",
 	};

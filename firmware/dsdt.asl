@@ -9,7 +9,7 @@
  */
 DefinitionBlock ("", "DSDT", 2, "DUET", "DUETDSDT", 1)
 {
-	/* SLP_TYP of soft off: ACPI_SLP_TYP_S5 of devices/acpi_pm.h. */
+	/* SLP_TYP of soft off: ACPI_SLP_TYP_S5 of vmm/layout.h. */
 	Name (\_S5, Package () { 5, 0, 0, 0 })
 
 	/* 0: PICs, 1: IOAPIC, as the guest says at boot. */

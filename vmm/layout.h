@@ -63,6 +63,19 @@
 #define PORT_ACPI_PM    0x600 /* +0 PM1a_EVT (4), +4 PM1a_CNT (2), +8 PM_TMR (4) */
 #define PORT_PCI_CONFIG 0xcf8
 
+/* What a register behind a port is called and holds, where the tables of firmware/ and
+ * the chip of devices/ must agree: offsets from PORT_ACPI_PM, lengths in bytes. */
+#define ACPI_PM1_EVT     0
+#define ACPI_PM1_EVT_LEN 4
+#define ACPI_PM1_CNT     4
+#define ACPI_PM1_CNT_LEN 2
+#define ACPI_PM_TMR      8
+#define ACPI_PM_TMR_LEN  4
+#define ACPI_SLP_TYP_S5  5    /* also in firmware/dsdt.asl: _S5 */
+#define PORT_RESET       0x64 /* the i8042's command port; FADT: RESET_REG */
+#define RESET_VALUE      0xfe /* its command to pulse the reset line */
+#define RTC_CENTURY      0x32 /* index of the century in CMOS RAM */
+
 #define GSI_COM2     3
 #define GSI_COM1     4
 #define GSI_RTC      8
