@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034 # the scripts that source this use the variables
 #
 # What the guest builder, the kernel fetcher and the lab have in common: where things are built,
 # which kernel modules a list of names stands for, and how an initramfs is packed.
@@ -36,6 +36,18 @@ usage_error()
 usage()
 {
 	awk 'NR > 2 && !/^#/ { exit } NR > 3 { sub(/^# ?/, ""); print }' "$0"
+}
+
+# slice FILE OFFSET LENGTH: prints that part of FILE.
+slice()
+{
+	dd if="$1" iflag=skip_bytes,count_bytes skip="$2" count="$3" bs=1M status=none
+}
+
+# word FILE OFFSET SIZE: prints the little-endian number there.
+word()
+{
+	od -An -v -j "$(($2))" -N "$3" -t "u$3" --endian=little "$1" | tr -d ' '
 }
 
 # need PROGRAM PACKAGE: this host must have PROGRAM.
