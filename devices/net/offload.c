@@ -147,20 +147,28 @@ uint16_t offload_sum(const struct iovec *iov, int cnt, size_t off, size_t len)
 	return offload_fold(sum);
 }
 
+/* gso_type, gso_size and flags agree, and ask for nothing unknown. */
+static bool offload_gso_valid(const struct virtio_net_hdr *h)
+{
+	switch (h->gso_type & ~VIRTIO_NET_HDR_GSO_ECN) {
+	case VIRTIO_NET_HDR_GSO_NONE:
+		return !h->gso_type && !h->gso_size;
+	case VIRTIO_NET_HDR_GSO_TCPV4:
+	case VIRTIO_NET_HDR_GSO_TCPV6:
+		return h->gso_size && h->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM;
+	default:
+		return false;
+	}
+}
+
 bool offload_hdr_valid(const struct virtio_net_hdr *h, size_t len)
 {
-	unsigned gso = h->gso_type & ~VIRTIO_NET_HDR_GSO_ECN;
-
-	if (!(h->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM))
-		return !h->flags && !h->gso_type && !h->hdr_len && !h->gso_size && !h->csum_start &&
-		       !h->csum_offset;
-	if (h->flags != VIRTIO_NET_HDR_F_NEEDS_CSUM ||
-	    (size_t)h->csum_start + h->csum_offset + sizeof(uint16_t) > len)
+	if (h->hdr_len > len || !offload_gso_valid(h))
 		return false;
-	if (h->gso_type == VIRTIO_NET_HDR_GSO_NONE)
-		return !h->gso_size && !h->hdr_len;
-	return (gso == VIRTIO_NET_HDR_GSO_TCPV4 || gso == VIRTIO_NET_HDR_GSO_TCPV6) &&
-	       h->gso_size && h->hdr_len <= len;
+	if (!h->flags)
+		return !h->csum_start && !h->csum_offset;
+	return h->flags == VIRTIO_NET_HDR_F_NEEDS_CSUM &&
+	       (size_t)h->csum_start + h->csum_offset + sizeof(uint16_t) <= len;
 }
 
 size_t offload_csum(const struct virtio_net_hdr *h, const struct iovec *iov, int cnt)

@@ -30,7 +30,8 @@ uint16_t offload_sum(const struct iovec *iov, int cnt, size_t off, size_t len);
 
 /*
  * Is *h possible for a frame of `len` bytes? csum_start + csum_offset + 2 within it;
- * a known gso_type with gso_size > 0 and NEEDS_CSUM; everything else 0.
+ * a known gso_type with gso_size > 0 and NEEDS_CSUM; hdr_len, a mere hint, within it;
+ * everything else 0.
  */
 bool offload_hdr_valid(const struct virtio_net_hdr *h, size_t len);
 
