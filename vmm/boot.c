@@ -65,9 +65,10 @@ int boot_read(struct boot *b, const struct boot_file *f, uint64_t off, void *dst
 	uint8_t *p = dst;
 
 	if (off > f->size || len > f->size - off)
-		return boot_fail(b, f, "is truncated: it has %" PRIu64 " bytes and should have %s%" PRIu64,
-				 f->size, off + len < off ? "over " : "",
-				 off + len < off ? UINT64_MAX : off + len);
+		return boot_fail(
+			b, f, "is truncated: it has %" PRIu64 " bytes and should have %s%" PRIu64,
+			f->size, off + len < off ? "over " : "",
+			off + len < off ? UINT64_MAX : off + len);
 	while (len) {
 		ssize_t n = pread(f->fd, p, len, (off_t)off);
 
@@ -147,7 +148,8 @@ int boot_load_cmdline(struct boot *b, const char *cmdline, uint32_t max)
 
 	if (len > MIN(max, (uint32_t)BOOT_CMDLINE_MAX - 1)) {
 		snprintf(b->why, sizeof(b->why),
-			 "--append: %zu bytes of command line, the kernel takes %" PRIu32, len, max);
+			 "--append: %zu bytes of command line, the kernel takes %" PRIu32, len,
+			 max);
 		return -1;
 	}
 	b->info.cmdline = BOOT_CMDLINE;
@@ -162,7 +164,10 @@ static const struct {
 	size_t len;
 	const char *what;
 } boot_magics[] = {
-#define MAGIC(m, what) { m, sizeof(m) - 1, what }
+#define MAGIC(m, what)                                                                             \
+	{                                                                                          \
+		m, sizeof(m) - 1, what                                                             \
+	}
 	MAGIC("\x1f\x8b", "is compressed with gzip: an initramfs belongs to --initrd, "
 			  "a kernel must be unpacked first (zcat)"),
 	MAGIC("\xfd"
@@ -171,8 +176,10 @@ static const struct {
 	      "a kernel must be unpacked first (xzcat)"),
 	MAGIC("\x28\xb5\x2f\xfd", "is compressed with zstd: an initramfs belongs to --initrd, "
 				  "a kernel must be unpacked first (zstdcat)"),
-	MAGIC("\x02\x21\x4c\x18", "is compressed with lz4: a kernel must be unpacked first (lz4cat)"),
-	MAGIC("\x04\x22\x4d\x18", "is compressed with lz4: a kernel must be unpacked first (lz4cat)"),
+	MAGIC("\x02\x21\x4c\x18",
+	      "is compressed with lz4: a kernel must be unpacked first (lz4cat)"),
+	MAGIC("\x04\x22\x4d\x18",
+	      "is compressed with lz4: a kernel must be unpacked first (lz4cat)"),
 	MAGIC("BZh", "is compressed with bzip2: a kernel must be unpacked first (bzcat)"),
 	MAGIC("070701", "is a cpio archive, so an initramfs: give it to --initrd"),
 	MAGIC("070702", "is a cpio archive, so an initramfs: give it to --initrd"),
@@ -187,7 +194,8 @@ static const struct {
 const char *boot_identify(const uint8_t *head, size_t len)
 {
 	for (unsigned i = 0; i < ARRAY_SIZE(boot_magics); i++)
-		if (len >= boot_magics[i].len && !memcmp(head, boot_magics[i].magic, boot_magics[i].len))
+		if (len >= boot_magics[i].len &&
+		    !memcmp(head, boot_magics[i].magic, boot_magics[i].len))
 			return boot_magics[i].what;
 	return NULL;
 }

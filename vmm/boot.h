@@ -47,10 +47,10 @@ struct boot_file {
 struct boot {
 	const struct gmem *mem;
 	struct boot_file kernel;
-	struct boot_info info;     /* what the firmware tables will say */
-	gpa_t kernel_end;          /* first byte behind the kernel and its working space */
-	gpa_t initrd_max;          /* last address the kernel accepts for the initrd */
-	char why[320];             /* after a failure: one line for the user */
+	struct boot_info info; /* what the firmware tables will say */
+	gpa_t kernel_end;      /* first byte behind the kernel and its working space */
+	gpa_t initrd_max;      /* last address the kernel accepts for the initrd */
+	char why[320];         /* after a failure: one line for the user */
 };
 
 /*

@@ -45,7 +45,8 @@ static int elf_load_segment(struct boot *b, const GElf_Phdr *p)
 	if (!p->p_memsz)
 		return 0;
 	if (p->p_filesz > p->p_memsz)
-		return boot_fail(b, &b->kernel, "is damaged: a segment larger in the file than in memory");
+		return boot_fail(b, &b->kernel,
+				 "is damaged: a segment larger in the file than in memory");
 	if (boot_room(b, p->p_paddr, p->p_memsz) < 0)
 		return -1;
 	if (p->p_paddr + p->p_memsz > b->kernel_end)
@@ -100,12 +101,13 @@ static int elf_load_open(struct boot *b, Elf *e, uint64_t *entry)
 	if (elf_check_header(b, e) < 0 || elf_load_segments(b, e, entry) < 0)
 		return -1;
 	if (!*entry)
-		return boot_fail(b, &b->kernel,
-				 "is an ELF file without a PVH entry note: not a kernel, or one built "
-				 "without CONFIG_PVH (then use its bzImage)");
+		return boot_fail(
+			b, &b->kernel,
+			"is an ELF file without a PVH entry note: not a kernel, or one built "
+			"without CONFIG_PVH (then use its bzImage)");
 	if (*entry < RAM_1M || *entry >= b->kernel_end)
-		return boot_fail(b, &b->kernel, "is damaged: PVH entry %#" PRIx64 " outside its segments",
-				 *entry);
+		return boot_fail(b, &b->kernel,
+				 "is damaged: PVH entry %#" PRIx64 " outside its segments", *entry);
 	return 0;
 }
 

@@ -17,13 +17,13 @@
 #include <inttypes.h>
 #include <string.h>
 
-#define LINUX_HEADER       0x1f1
-#define LINUX_MAGIC        0x202
-#define LINUX_SECTOR       512
-#define LINUX_ENTRY64      0x200
-#define LINUX_SETUP_SECTS  4     /* what 0 in the header means */
-#define LINUX_MIN_VERSION  0x20c /* 2.12, Linux 3.8: xloadflags */
-#define LINUX_PAGE         4096
+#define LINUX_HEADER      0x1f1
+#define LINUX_MAGIC       0x202
+#define LINUX_SECTOR      512
+#define LINUX_ENTRY64     0x200
+#define LINUX_SETUP_SECTS 4     /* what 0 in the header means */
+#define LINUX_MIN_VERSION 0x20c /* 2.12, Linux 3.8: xloadflags */
+#define LINUX_PAGE        4096
 
 bool linux_is_bzimage(const uint8_t *head, size_t len)
 {
@@ -33,15 +33,18 @@ bool linux_is_bzimage(const uint8_t *head, size_t len)
 static int linux_check_header(struct boot *b, const struct setup_header *h)
 {
 	if (h->version < LINUX_MIN_VERSION)
-		return boot_fail(b, &b->kernel,
-				 "is a Linux kernel of boot protocol %u.%02u; 2.12 (Linux 3.8) is needed",
-				 h->version >> 8, h->version & 0xff);
+		return boot_fail(
+			b, &b->kernel,
+			"is a Linux kernel of boot protocol %u.%02u; 2.12 (Linux 3.8) is needed",
+			h->version >> 8, h->version & 0xff);
 	if (!(h->loadflags & LOADED_HIGH))
 		return boot_fail(b, &b->kernel, "is a zImage for low memory; a bzImage is needed");
 	if (!(h->xloadflags & XLF_KERNEL_64))
-		return boot_fail(b, &b->kernel, "is a 32-bit Linux kernel; an x86-64 one is needed");
+		return boot_fail(b, &b->kernel,
+				 "is a 32-bit Linux kernel; an x86-64 one is needed");
 	if (h->pref_address % LINUX_PAGE)
-		return boot_fail(b, &b->kernel, "is damaged: load address %#" PRIx64 " in its header",
+		return boot_fail(b, &b->kernel,
+				 "is damaged: load address %#" PRIx64 " in its header",
 				 (uint64_t)h->pref_address);
 	return 0;
 }
@@ -55,8 +58,8 @@ static int linux_load_payload(struct boot *b, const struct setup_header *h)
 
 	if (!payload || payload > room)
 		return boot_fail(b, &b->kernel,
-				 "is damaged: %" PRIu64 " bytes of code, room for %" PRIu64, payload,
-				 room);
+				 "is damaged: %" PRIu64 " bytes of code, room for %" PRIu64,
+				 payload, room);
 	if (boot_room(b, h->pref_address, room) < 0)
 		return -1;
 	b->kernel_end = h->pref_address + room;

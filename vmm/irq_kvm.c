@@ -88,9 +88,9 @@ static void irq_kvm_route_msi(struct kvm_irq_routing *t, const struct irq_kvm_ve
 /* Hand KVM the whole table. Lock held. */
 static int irq_kvm_update(struct irq_kvm *q)
 {
-	_Alignas(struct kvm_irq_routing) uint8_t table[sizeof(struct kvm_irq_routing) +
-						       IRQ_ROUTES_MAX *
-						       sizeof(struct kvm_irq_routing_entry)] = { 0 };
+	_Alignas(struct kvm_irq_routing)
+		uint8_t table[sizeof(struct kvm_irq_routing) +
+			      IRQ_ROUTES_MAX * sizeof(struct kvm_irq_routing_entry)] = { 0 };
 	struct kvm_irq_routing *t = (struct kvm_irq_routing *)table;
 
 	for (unsigned i = 0; i < IRQ_PICS * IRQ_PIC_PINS; i++)

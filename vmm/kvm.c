@@ -175,7 +175,8 @@ int kvm_open(struct kvm *k, char *why, size_t why_size)
 		return k->dev;
 	lacks = kvm_dev_lacks(k->dev);
 	if (lacks) {
-		snprintf(why, why_size, KVM_DEVICE ": it lacks %s: a newer kernel is needed", lacks);
+		snprintf(why, why_size, KVM_DEVICE ": it lacks %s: a newer kernel is needed",
+			 lacks);
 		return -EOPNOTSUPP;
 	}
 	size = kvm_ioctl(k->dev, KVM_GET_VCPU_MMAP_SIZE, NULL);

@@ -1,0 +1,551 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * board.c: the one table that says what is on the board. Parts are built from top to
+ * bottom and taken apart from bottom to top; nothing else registers anything.
+ *
+ * Threads: main (waits for a stop or a signal), "io" (runs the loop: NICs, console,
+ * timers), "vcpu0".. (the guest). They end in the order vCPUs, loop; only then are
+ * devices destroyed, so no device needs to guard against a late caller.
+ */
+#include "vmm/board.h"
+
+#include "devices/acpi_pm.h"
+#include "devices/debug_exit.h"
+#include "devices/i8042.h"
+#include "devices/nic.h"
+#include "devices/rtc.h"
+#include "devices/serial.h"
+#include "vmm/boot.h"
+#include "vmm/console.h"
+#include "vmm/log.h"
+#include "vmm/probe.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <sys/sysinfo.h>
+#include <unistd.h>
+
+#define BOARD_DRAIN_MS 1000 /* how long a stalled reader may delay the end */
+
+static struct irq_line *board_irq(struct machine *m, unsigned gsi)
+{
+	return irq_kvm_line(container_of(m, struct board, m)->irq, gsi);
+}
+
+static void board_stop(struct machine *m, enum stop_reason why, int code)
+{
+	struct board *b = container_of(m, struct board, m);
+	uint64_t one = 1;
+
+	if (atomic_exchange(&b->stopping, true))
+		return;
+	b->why = why;
+	b->code = code;
+	if (write(b->stop_fd, &one, sizeof(one)) < 0)
+		log_error("cannot stop: %s", strerror(errno));
+}
+
+static int board_fail(int status, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+static int board_fail(int status, const char *fmt, ...)
+{
+	char text[512];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	log_error("%s", text);
+	return status;
+}
+
+/* --- the parts: make returns 0 or an exit status, having said why ----------------- */
+
+static int make_outputs(struct board *b)
+{
+	const struct opts *o = b->o;
+	int err;
+
+	if (o->stats && !(b->stats = fopen(o->stats, "we")))
+		return board_fail(EXIT_USAGE, "--stats %s: %s", o->stats, strerror(errno));
+	err = o->trace_file ? trace_open(o->trace_file) : 0;
+	if (err)
+		return board_fail(EXIT_USAGE, "--trace-file %s: %s", o->trace_file, strerror(-err));
+	if (o->trace)
+		trace_enable(o->trace, NULL);
+	if (o->serial2_fd >= 0 && fcntl(o->serial2_fd, F_GETFD) < 0)
+		return board_fail(EXIT_USAGE, "--serial2 fd:%d: no such descriptor is open",
+				  o->serial2_fd);
+	if (!o->serial2 || o->serial2_fd >= 0)
+		return 0;
+	b->serial2_fd = open(o->serial2, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+	if (b->serial2_fd < 0)
+		return board_fail(EXIT_USAGE, "--serial2 %s: %s", o->serial2, strerror(errno));
+	return 0;
+}
+
+static void free_outputs(struct board *b)
+{
+	if (b->serial2_fd >= 0)
+		close(b->serial2_fd);
+	trace_close();
+	if (b->stats && fclose(b->stats) != 0)
+		log_error("--stats %s: %s", b->o->stats, strerror(errno));
+}
+
+static int make_memory(struct board *b)
+{
+	struct sysinfo si;
+	uint64_t have;
+	int err;
+
+	sysinfo(&si);
+	have = ((uint64_t)si.totalram + si.totalswap) * si.mem_unit;
+	if (b->o->memory > have)
+		return board_fail(EXIT_HOST,
+				  "--memory: %" PRIu64 " MiB, but this host has only %" PRIu64,
+				  b->o->memory >> 20, have >> 20);
+	err = gm_init(&b->m.mem, b->o->memory);
+	if (err)
+		return board_fail(EXIT_HOST, "cannot reserve %" PRIu64 " MiB for the guest: %s",
+				  b->o->memory >> 20, strerror(-err));
+	return 0;
+}
+
+static void free_memory(struct board *b)
+{
+	gm_destroy(&b->m.mem);
+}
+
+/* Before KVM is opened: a wrong file is a wrong file on every host. */
+static int make_kernel(struct board *b)
+{
+	const struct opts *o = b->o;
+	gpa_t rsdp = acpi_write(&b->m.mem, o->cpus);
+	struct boot boot;
+
+	if (!rsdp)
+		return board_fail(EXIT_USAGE, "--memory: too little for the firmware's tables");
+	if (boot_load(&boot, &b->m.mem, o->kernel, o->initrd, o->append, rsdp, &b->entry) < 0)
+		return board_fail(EXIT_USAGE, "%s", boot.why);
+	return 0;
+}
+
+static int make_kvm(struct board *b)
+{
+	char why[256];
+	int err;
+
+	if (kvm_open(&b->kvm, why, sizeof(why)) < 0)
+		return board_fail(EXIT_HOST, "%s", why);
+	err = kvm_map_memory(&b->kvm, &b->m.mem);
+	if (err)
+		return board_fail(EXIT_HOST, KVM_DEVICE ": cannot map the guest's memory: %s",
+				  strerror(-err));
+	b->m.pio.accel = &b->kvm.pio.accel;
+	b->m.mmio.accel = &b->kvm.mmio.accel;
+	return 0;
+}
+
+static void free_kvm(struct board *b)
+{
+	kvm_close(&b->kvm);
+}
+
+/* A part that could not be made for lack of descriptors or memory. */
+static int board_made(const void *part, const char *name)
+{
+	return part ? 0 : board_fail(EXIT_HOST, "%s: %s", name, strerror(errno));
+}
+
+static int make_loop(struct board *b)
+{
+	b->m.loop = loop_new();
+	return board_made(b->m.loop, "event loop");
+}
+
+static void free_loop(struct board *b)
+{
+	loop_free(b->m.loop);
+}
+
+static int make_irq(struct board *b)
+{
+	b->irq = irq_kvm_new(&b->kvm);
+	b->m.msi = b->irq ? irq_kvm_router(b->irq) : NULL;
+	return board_made(b->irq, "interrupts");
+}
+
+static void free_irq(struct board *b)
+{
+	irq_kvm_free(b->irq);
+}
+
+static int make_com1(struct board *b)
+{
+	static const struct serial_config cfg = {
+		.name = "ttyS0", .port = PORT_COM1, .gsi = GSI_COM1, .out_fd = STDOUT_FILENO
+	};
+
+	b->com1 = serial_new(&b->m, &cfg);
+	return board_made(b->com1, "ttyS0");
+}
+
+static void free_com1(struct board *b)
+{
+	serial_free(b->com1, BOARD_DRAIN_MS);
+}
+
+static int make_com2(struct board *b)
+{
+	int inherited = b->o->serial2_fd;
+	struct serial_config cfg = { .name = "ttyS1", .port = PORT_COM2, .gsi = GSI_COM2 };
+
+	cfg.out_fd = inherited >= 0 ? inherited : b->serial2_fd;
+	b->com2 = serial_new(&b->m, &cfg);
+	return board_made(b->com2, "ttyS1");
+}
+
+static void free_com2(struct board *b)
+{
+	serial_free(b->com2, BOARD_DRAIN_MS);
+}
+
+static int make_rtc(struct board *b)
+{
+	b->rtc = rtc_new(&b->m);
+	return board_made(b->rtc, "rtc");
+}
+
+static void free_rtc(struct board *b)
+{
+	rtc_free(b->rtc);
+}
+
+static int make_i8042(struct board *b)
+{
+	b->i8042 = i8042_new(&b->m);
+	return board_made(b->i8042, "i8042");
+}
+
+static void free_i8042(struct board *b)
+{
+	i8042_free(b->i8042);
+}
+
+static int make_pm(struct board *b)
+{
+	b->pm = acpi_pm_new(&b->m);
+	return board_made(b->pm, "acpi pm");
+}
+
+static void free_pm(struct board *b)
+{
+	acpi_pm_free(b->pm);
+}
+
+static int make_debug_exit(struct board *b)
+{
+	b->debug_exit = debug_exit_new(&b->m);
+	return board_made(b->debug_exit, "debug exit");
+}
+
+static void free_debug_exit(struct board *b)
+{
+	debug_exit_free(b->debug_exit);
+}
+
+static int make_pci(struct board *b)
+{
+	b->pci = pci_host_new(&b->m);
+	return board_made(b->pci, "pci");
+}
+
+static void free_pci(struct board *b)
+{
+	pci_host_free(b->pci);
+}
+
+/* Slot 1 is the first NIC's, 2 the second's: names in the guest stay put. */
+static int make_nic(struct board *b, unsigned i)
+{
+	static const char *const names[OPTS_NICS_MAX] = { "net0", "net1", "net2", "net3",
+							  "net4", "net5", "net6", "net7" };
+	const struct opts_nic *on = &b->o->nic[i];
+	struct nic_config cfg = { .name = names[i], .mtu = on->mtu };
+	int err = 0;
+	struct net *be = net_open(b->m.loop, on->backend, on->ifname, &err);
+
+	if (!be)
+		return EXIT_HOST;
+	memcpy(cfg.mac, on->mac, sizeof(cfg.mac));
+	b->nic[i] = on->model == OPTS_E1000 ? e1000_new(&b->m, b->pci, 1 + i, &cfg, be)
+					    : virtio_net_new(&b->m, b->pci, 1 + i, &cfg, be);
+	return b->nic[i] ? 0 : EXIT_HOST;
+}
+
+static int make_nics(struct board *b)
+{
+	for (; b->n_nics < b->o->n_nics; b->n_nics++) {
+		int status = make_nic(b, b->n_nics);
+
+		if (status)
+			return status;
+	}
+	return 0;
+}
+
+static void free_nics(struct board *b)
+{
+	while (b->n_nics)
+		nic_destroy(b->nic[--b->n_nics]);
+}
+
+static int make_vcpus(struct board *b)
+{
+	int err = 0;
+
+	while (!err && b->n_vcpus < b->o->cpus) {
+		unsigned id = b->n_vcpus++;
+
+		err = vcpu_init(&b->vcpu[id], &b->kvm, &b->m, id, b->o->cpus);
+	}
+	if (!err)
+		err = vcpu_set_entry(&b->vcpu[0], &b->entry);
+	return err ? board_fail(EXIT_HOST, KVM_DEVICE ": cannot set up vcpu%u: %s", b->n_vcpus - 1,
+				strerror(-err))
+		   : 0;
+}
+
+static void free_vcpus(struct board *b)
+{
+	while (b->n_vcpus)
+		vcpu_destroy(&b->vcpu[--b->n_vcpus]);
+}
+
+/* Last, since it makes the terminal raw. */
+static int make_console(struct board *b)
+{
+	int status;
+
+	b->console = console_new(&b->m, b->com1, STDIN_FILENO, true);
+	status = board_made(b->console, "console");
+	if (status || b->o->serial2_fd < 0)
+		return status;
+	b->console2 = console_new(&b->m, b->com2, b->o->serial2_fd, false);
+	return board_made(b->console2, "serial2");
+}
+
+static void free_console(struct board *b)
+{
+	console_free(b->console2);
+	console_free(b->console);
+}
+
+/*
+ * THE board. Addresses and GSIs are vmm/layout.h's; a NIC in slot s has INTA# on
+ * GSI_PCI_BASE + s % GSI_PCI_NR and, if it can, messages.
+ */
+static const struct board_part {
+	int (*make)(struct board *b);
+	void (*unmake)(struct board *b); /* also of a part half made; may be NULL */
+} board_parts[] = {
+	/*                                        where                     interrupt */
+	{ make_outputs, free_outputs },       /* files of the host                   */
+	{ make_memory, free_memory },         /* 0.., RAM_HIGH_BASE..                */
+	{ make_kernel, NULL },                /* ACPI, kernel, initrd in RAM         */
+	{ make_kvm, free_kvm },               /* PICs, IOAPIC, LAPICs, PIT    GSI 0  */
+	{ make_loop, free_loop },             /* thread "io"                         */
+	{ make_irq, free_irq },               /* lines, messages                     */
+	{ make_com1, free_com1 },             /* PORT_COM1             GSI_COM1      */
+	{ make_com2, free_com2 },             /* PORT_COM2             GSI_COM2      */
+	{ make_rtc, free_rtc },               /* PORT_RTC              GSI_RTC       */
+	{ make_i8042, free_i8042 },           /* PORT_I8042                          */
+	{ make_pm, free_pm },                 /* PORT_ACPI_PM          GSI_SCI       */
+	{ make_debug_exit, free_debug_exit }, /* PORT_DEBUG_EXIT                     */
+	{ make_pci, free_pci },               /* PORT_PCI_CONFIG                     */
+	{ make_nics, free_nics },             /* PCI slots 1..  GSI_PCI_BASE.., MSI-X */
+	{ make_vcpus, free_vcpus },           /* threads "vcpu0"..                   */
+	{ make_console, free_console },       /* stdin to ttyS0                      */
+};
+
+/* --- signals --------------------------------------------------------------------- */
+
+static const int board_signals[] = { SIGINT, SIGTERM, SIGHUP };
+
+/* Those that nobody asked us to ignore (nohup, a shell's background job). */
+static void board_signal_set(sigset_t *set)
+{
+	struct sigaction sa;
+
+	sigemptyset(set);
+	for (unsigned i = 0; i < ARRAY_SIZE(board_signals); i++)
+		if (!sigaction(board_signals[i], NULL, &sa) && sa.sa_handler != SIG_IGN)
+			sigaddset(set, board_signals[i]);
+}
+
+/* From now on they arrive through a descriptor; threads started later inherit that. */
+static int board_take_signals(struct board *b)
+{
+	sigset_t set;
+
+	board_signal_set(&set);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	b->signal_fd = signalfd(-1, &set, SFD_CLOEXEC);
+	return b->signal_fd < 0 ? board_fail(EXIT_HOST, "signalfd: %s", strerror(errno)) : 0;
+}
+
+/* A second signal during the shutdown may kill us as it always would. */
+static void board_give_signals(void)
+{
+	sigset_t set;
+
+	board_signal_set(&set);
+	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+}
+
+/* --- life --------------------------------------------------------------------------- */
+
+int board_build(struct board *b, const struct opts *o)
+{
+	int status = 0;
+
+	memset(b, 0, sizeof(*b));
+	b->o = o;
+	b->kvm.dev = b->kvm.vm = -1;
+	b->serial2_fd = b->signal_fd = -1;
+	b->m.irq = board_irq;
+	b->m.stop = board_stop;
+	bus_init(&b->m.pio, "pio", true);
+	bus_init(&b->m.mmio, "mmio", false);
+	b->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (b->stop_fd < 0)
+		return board_fail(EXIT_HOST, "eventfd: %s", strerror(errno));
+	while (!status && b->n_parts < ARRAY_SIZE(board_parts))
+		status = board_parts[b->n_parts++].make(b);
+	return status;
+}
+
+void board_destroy(struct board *b)
+{
+	while (b->n_parts) {
+		const struct board_part *p = &board_parts[--b->n_parts];
+
+		if (p->unmake)
+			p->unmake(b);
+	}
+	if (b->signal_fd >= 0)
+		close(b->signal_fd);
+	if (b->stop_fd >= 0)
+		close(b->stop_fd);
+	bus_destroy(&b->m.mmio);
+	bus_destroy(&b->m.pio);
+}
+
+static void *board_io_thread(void *arg)
+{
+	struct board *b = arg;
+
+	pthread_setname_np(pthread_self(), "io");
+	loop_run(b->m.loop);
+	return NULL;
+}
+
+static void board_stop_threads(struct board *b)
+{
+	for (unsigned i = 0; i < b->n_vcpus; i++)
+		if (b->vcpu[i].started)
+			vcpu_kick(&b->vcpu[i]); /* all first, so that they leave in parallel */
+	for (unsigned i = 0; i < b->n_vcpus; i++)
+		vcpu_stop(&b->vcpu[i]);
+	loop_stop(b->m.loop);
+	pthread_join(b->io, NULL);
+}
+
+int board_start(struct board *b)
+{
+	int err, status = board_take_signals(b);
+
+	if (status)
+		return status;
+	err = -pthread_create(&b->io, NULL, board_io_thread, b);
+	if (err)
+		return board_fail(EXIT_HOST, "cannot start a thread: %s", strerror(-err));
+	b->start = loop_now();
+	for (unsigned i = 0; i < b->n_vcpus && !err; i++)
+		err = vcpu_start(&b->vcpu[i]);
+	if (!err)
+		return 0;
+	board_stop_threads(b);
+	return board_fail(EXIT_HOST, "cannot start a vCPU's thread: %s", strerror(-err));
+}
+
+void board_wait(struct board *b)
+{
+	struct pollfd p[] = { { .fd = b->stop_fd, .events = POLLIN },
+			      { .fd = b->signal_fd, .events = POLLIN } };
+	struct signalfd_siginfo si;
+
+	while (!(p[0].revents & POLLIN)) {
+		if (poll(p, ARRAY_SIZE(p), -1) < 0)
+			continue;
+		if ((p[1].revents & POLLIN) && read(b->signal_fd, &si, sizeof(si)) == sizeof(si))
+			board_stop(&b->m, STOP_USER, 128 + (int)si.ssi_signo);
+	}
+	board_give_signals();
+	board_stop_threads(b);
+	b->end = loop_now();
+}
+
+int board_exit_status(const struct board *b)
+{
+	switch (b->why) {
+	case STOP_DEBUG_EXIT:
+	case STOP_USER:
+		return b->code;
+	case STOP_CRASH:
+		return EXIT_CRASH;
+	case STOP_HOST:
+		return EXIT_HOST;
+	case STOP_POWEROFF:
+	case STOP_RESET:
+		break;
+	}
+	return EXIT_OK;
+}
+
+/* After the terminal is itself again. */
+static void board_report(const struct board *b)
+{
+	for (unsigned i = 0; i < b->o->cpus; i++)
+		if (b->vcpu[i].why[0])
+			log_error("%s", b->vcpu[i].why);
+}
+
+int board_run(const struct opts *o)
+{
+	static struct board b; /* too large for a stack */
+	int status = board_build(&b, o);
+
+	if (!status) {
+		log_info("booting %s: %u vCPU%s, %" PRIu64 " MiB, KVM on %s", o->kernel, o->cpus,
+			 o->cpus > 1 ? "s" : "", o->memory >> 20, probe_flavour());
+		status = board_start(&b);
+	}
+	if (!status) {
+		board_wait(&b);
+		status = board_exit_status(&b);
+		if (b.stats)
+			board_stats_json(&b, b.stats);
+	}
+	board_destroy(&b);
+	board_report(&b);
+	return status;
+}

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * board.h: the machine as a whole: what is on the board, in which order it is built,
+ * started, stopped and taken apart.
+ */
+#ifndef DUET_BOARD_H
+#define DUET_BOARD_H
+
+#include "vmm/device.h"
+#include "vmm/irq_kvm.h"
+#include "vmm/kvm.h"
+#include "vmm/layout.h"
+#include "vmm/opts.h"
+#include "vmm/vcpu.h"
+
+/* What the process tells its parent. A guest's own code and 128 + signal come besides. */
+enum exit_status {
+	EXIT_OK = 0,
+	EXIT_USAGE = 2, /* a wrong option, or a file that is not what it should be */
+	EXIT_HOST = 3,  /* this host cannot */
+	EXIT_CRASH = 4, /* the guest crashed */
+};
+
+struct board {
+	struct machine m;
+	/* main thread; what m's users reach has locks of its own: */
+	const struct opts *o;
+	struct kvm kvm;
+	struct irq_kvm *irq;
+	struct boot_entry entry;
+	struct vcpu vcpu[MAX_CPUS];
+	unsigned n_vcpus;
+	struct serial *com1, *com2;
+	struct console *console, *console2;
+	struct rtc *rtc;
+	struct i8042 *i8042;
+	struct acpi_pm *pm;
+	struct debug_exit *debug_exit;
+	struct pci_host *pci;
+	struct nic *nic[OPTS_NICS_MAX];
+	unsigned n_nics;
+	FILE *stats;         /* NULL: none wanted */
+	int serial2_fd;      /* ours to close; -1: none or inherited */
+	int signal_fd;       /* SIGINT, SIGTERM, SIGHUP */
+	pthread_t io;        /* runs m.loop */
+	unsigned n_parts;    /* of the table that are built */
+	uint64_t start, end; /* loop_now() */
+	/* any thread: */
+	_Atomic bool stopping; /* the first to set it writes why and code... */
+	int stop_fd;           /* ...before this eventfd, which the main thread waits for */
+	enum stop_reason why;
+	int code;
+};
+
+/* Build the machine that `o` describes, run it to its end. Returns an exit status. */
+int board_run(const struct opts *o);
+
+/* In pieces, for tests: 0 or an exit status, with the reason logged; board_destroy()
+ * also after failure. */
+int board_build(struct board *b, const struct opts *o);
+int board_start(struct board *b);
+/* Wait for machine.stop() or a signal, then bring all threads to a stop. */
+void board_wait(struct board *b);
+void board_destroy(struct board *b);
+/* The exit status that the stop reason means. */
+int board_exit_status(const struct board *b);
+
+/* board_stats.c: the machine's counters as one JSON object. */
+void board_stats_json(struct board *b, FILE *f);
+
+#endif

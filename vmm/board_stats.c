@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT */
+/* board_stats.c: what --stats writes once the threads have stopped. */
+#include "devices/nic.h"
+#include "vmm/board.h"
+#include "vmm/probe.h"
+
+#ifndef DUET_VERSION
+#define DUET_VERSION "unknown"
+#endif
+
+#define STATS_VERSION 1 /* raise it when a member changes its meaning */
+
+static const char *board_stop_name(enum stop_reason why)
+{
+	static const char *const names[] = {
+		[STOP_POWEROFF] = "poweroff",     [STOP_RESET] = "reset",
+		[STOP_DEBUG_EXIT] = "debug_exit", [STOP_USER] = "user",
+		[STOP_CRASH] = "crash",           [STOP_HOST] = "host",
+	};
+
+	return names[why];
+}
+
+static void stats_run(struct board *b, struct json *j)
+{
+	json_open(j, "run", '{');
+	json_double(j, "seconds", (double)(b->end - b->start) / 1e9);
+	json_str(j, "stop", board_stop_name(b->why));
+	json_u64(j, "exit_status", (uint64_t)board_exit_status(b));
+	json_close(j, '}');
+}
+
+static void stats_vcpus(struct board *b, struct json *j)
+{
+	json_open(j, "vcpus", '[');
+	for (unsigned i = 0; i < b->n_vcpus; i++) {
+		json_open(j, NULL, '{');
+		vcpu_stats_json(&b->vcpu[i], j);
+		json_close(j, '}');
+	}
+	json_close(j, ']');
+}
+
+static void stats_bus(struct bus *bus, struct json *j)
+{
+	json_open(j, bus->name, '{');
+	json_u64(j, "unclaimed", atomic_load(&bus->unclaimed));
+	json_close(j, '}');
+}
+
+static void stats_nics(struct board *b, struct json *j)
+{
+	json_open(j, "nics", '[');
+	for (unsigned i = 0; i < b->n_nics; i++) {
+		json_open(j, NULL, '{');
+		nic_stats_json(b->nic[i], j);
+		json_close(j, '}');
+	}
+	json_close(j, ']');
+}
+
+void board_stats_json(struct board *b, FILE *f)
+{
+	struct json j = { .f = f };
+
+	json_open(&j, NULL, '{');
+	json_u64(&j, "version", STATS_VERSION);
+	json_str(&j, "duet", DUET_VERSION);
+	json_open(&j, "host", '{');
+	json_str(&j, "flavour", probe_flavour());
+	json_close(&j, '}');
+	stats_run(b, &j);
+	stats_vcpus(b, &j);
+	json_open(&j, "buses", '{');
+	stats_bus(&b->m.pio, &j);
+	stats_bus(&b->m.mmio, &j);
+	json_close(&j, '}');
+	stats_nics(b, &j);
+	json_close(&j, '}');
+}

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * main.c: from the command line to an exit status (enum exit_status in board.h).
+ */
+#include "vmm/board.h"
+#include "vmm/log.h"
+#include "vmm/opts.h"
+#include "vmm/probe.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+/* A descriptor opened later must not end up as stdin, stdout or stderr by accident. */
+static void main_fill_std_fds(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+}
+
+/* Text that nobody got is a failure; a guest's console is not judged like that. */
+static int main_flush(int status)
+{
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return status;
+	log_error("stdout: %s", strerror(errno));
+	return EXIT_HOST;
+}
+
+static int main_command(const struct opts *o)
+{
+	switch (o->command) {
+	case OPTS_HELP:
+		opts_help(stdout, o->topic);
+		return main_flush(EXIT_OK);
+	case OPTS_VERSION:
+		opts_version(stdout);
+		return main_flush(EXIT_OK);
+	case OPTS_PROBE:
+		return main_flush(probe_run(o->json));
+	case OPTS_RUN:
+		break;
+	}
+	return board_run(o);
+}
+
+int main(int argc, char **argv)
+{
+	static struct opts o;
+
+	main_fill_std_fds();
+	signal(SIGPIPE, SIG_IGN); /* a reader that leaves is an error code, not our end */
+	if (opts_parse(&o, argc, argv) < 0) {
+		log_error("%s", o.why);
+		return EXIT_USAGE;
+	}
+	log_set_quiet(o.quiet);
+	return main_command(&o);
+}

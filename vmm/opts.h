@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * opts.h: the command line. Parsing looks at nothing but its arguments, so that a
+ * test can ask for every answer.
+ */
+#ifndef DUET_OPTS_H
+#define DUET_OPTS_H
+
+#include <net/if.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#define OPTS_NICS_MAX   8
+#define OPTS_MEMORY_MIN (UINT64_C(16) << 20)
+#define OPTS_MEMORY_MAX (UINT64_C(1) << 40)
+
+enum opts_command { OPTS_RUN, OPTS_PROBE, OPTS_HELP, OPTS_VERSION };
+
+enum opts_model { OPTS_E1000, OPTS_VIRTIO };
+
+struct opts_nic {
+	enum opts_model model;
+	const char *backend;   /* net_open()'s kind: "tap", "null", "loop" */
+	char ifname[IFNAMSIZ]; /* of the tap */
+	uint8_t mac[6];
+	bool mac_given;
+	unsigned mtu; /* 0: not given */
+};
+
+/* Strings point into argv. */
+struct opts {
+	enum opts_command command;
+	const char *topic; /* of help: "run", "probe" or NULL */
+	bool json, quiet;
+	const char *kernel, *initrd, *append;
+	uint64_t memory; /* bytes, a multiple of 4096 */
+	unsigned cpus;
+	struct opts_nic nic[OPTS_NICS_MAX];
+	unsigned n_nics;
+	const char *stats, *trace, *trace_file;
+	const char *serial2; /* file name, when serial2_fd is -1 */
+	int serial2_fd;
+	char why[256]; /* after a failure: one line that names option, value and remedy */
+};
+
+/* 0, or -1 with o->why filled in. */
+int opts_parse(struct opts *o, int argc, char **argv);
+
+/* Help on "run", "probe" or (NULL) everything; lines of at most 80 columns. */
+void opts_help(FILE *f, const char *topic);
+void opts_version(FILE *f);
+
+#endif

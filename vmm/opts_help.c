@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: MIT */
+/* opts_help.c: what `duet help` and `duet version` print, at most 80 columns wide. */
+#include "vmm/boot.h"
+#include "vmm/opts.h"
+#include "vmm/trace.h"
+
+#include <string.h>
+
+#ifndef DUET_VERSION
+#define DUET_VERSION "unknown"
+#endif
+
+static const char help_top[] =
+	"duet: boots a stock Linux kernel on /dev/kvm, with an emulated e1000 and a\n"
+	"virtio-net side by side over the same backends.\n"
+	"\n"
+	"usage: duet run --kernel FILE [options]   boot a guest\n"
+	"       duet probe [--json]                can this host run a stock kernel?\n"
+	"       duet help [run|probe]              this text, or a command's options\n"
+	"       duet version                       version and what was built in\n"
+	"\n"
+	"example:\n"
+	"  duet run -k /boot/vmlinuz-$(uname -r) -i initrd.img \\\n"
+	"       -a console=ttyS0 -m 1G -c 2 -n e1000,tap=tap0 -n virtio,tap=tap1\n";
+
+static const char help_run[] =
+	"usage: duet run --kernel FILE [options]\n"
+	"\n"
+	"Boots FILE and ends when the guest powers off, reboots or crashes. The guest's\n"
+	"first serial port (console=ttyS0) is this terminal: Ctrl-a x quits, Ctrl-a h\n"
+	"helps, Ctrl-a Ctrl-a sends one Ctrl-a.\n"
+	"\n"
+	"  -k, --kernel FILE      Linux kernel: a bzImage, or an ELF vmlinux with a PVH\n"
+	"                         note, as the distribution ships it\n"
+	"  -i, --initrd FILE      initial RAM file system\n"
+	"  -a, --append STR       kernel command line\n"
+	"  -m, --memory SIZE      RAM: 512M, 4G... (default 512M, 16M to 1T)\n"
+	"  -c, --cpus N           virtual CPUs, 1 to 16 (default 1)\n"
+	"  -n, --net MODEL,BACKEND[,mac=ADDR][,mtu=N]\n"
+	"                         a network card in the next PCI slot; repeatable, up to\n"
+	"                         8. MODEL is e1000 (Intel 82540EM) or virtio\n"
+	"                         (virtio-net). BACKEND is one of\n"
+	"                           tap=IFNAME  a tap of this host\n"
+	"                           null        takes all frames, sends none\n"
+	"                           loop        sends each frame back\n"
+	"                         mac: default 52:54:00:12:34:56 for the first, :57 for\n"
+	"                         the second... mtu: 68 to 65535, what the guest is told\n"
+	"      --serial2 FILE     second serial port (ttyS1): its output goes to FILE;\n"
+	"                         fd:N: both ways over the inherited descriptor N\n"
+	"      --stats FILE       write counters as JSON at the end: exits, interrupts,\n"
+	"                         frames\n"
+	"      --trace CLASS,...  show the data path, one line per event; classes below\n"
+	"      --trace-file FILE  trace to FILE instead of stderr\n"
+	"  -q, --quiet            only warnings and errors\n"
+	"  -h, --help             this text\n"
+	"  -V, --version          version and what was built in\n";
+
+static const char help_run_status[] =
+	"\n"
+	"exit status:\n"
+	"  0    the guest powered off or rebooted, or Ctrl-a x\n"
+	"  N    the guest wrote N to I/O port 0xf4\n"
+	"  2    bad usage\n"
+	"  3    this host cannot: no KVM, no such tap, unreadable kernel...\n"
+	"  4    the guest crashed\n"
+	"  128+N  stopped by signal N\n";
+
+static const char help_probe[] =
+	"usage: duet probe [--json]\n"
+	"\n"
+	"Finds out by experiment what /dev/kvm is on this host (absent, not permitted,\n"
+	"hardware: VMX or SVM, or software) and whether a stock kernel can run on it;\n"
+	"says what is missing and what to do.\n"
+	"\n"
+	"      --json     the same for programs\n"
+	"  -h, --help     this text\n"
+	"\n"
+	"exit status: 0 a stock kernel can run here, 3 it cannot, 2 bad usage\n";
+
+static void help_trace_classes(FILE *f)
+{
+	fputs("\ntrace classes:\n", f);
+	for (unsigned c = 0; c < TRACE_NR; c++)
+		fprintf(f, "  %-8s %s\n", trace_class_name((enum trace_class)c),
+			trace_class_help((enum trace_class)c));
+	fputs("  all      all of them\n", f);
+}
+
+void opts_help(FILE *f, const char *topic)
+{
+	if (topic && !strcmp(topic, "probe")) {
+		fputs(help_probe, f);
+		return;
+	}
+	if (!topic) {
+		fputs(help_top, f);
+		fputs("\n", f);
+	}
+	fputs(help_run, f);
+	help_trace_classes(f);
+	fputs(help_run_status, f);
+	if (!topic) {
+		fputs("\n", f);
+		fputs(help_probe, f);
+	}
+}
+
+void opts_version(FILE *f)
+{
+	fprintf(f, "duet %s\n", DUET_VERSION);
+	fprintf(f, "kernels: bzImage%s\n",
+		HAVE_LIBELF ? ", ELF vmlinux (PVH)"
+			    : "; ELF vmlinux is left out of this build, which has no libelf");
+}

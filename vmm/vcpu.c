@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * vcpu.c: a vCPU's life: created, started, kicked, joined, destroyed.
+ *
+ * Leaving KVM_RUN without a race: vcpu_kick() first sets run->immediate_exit, then
+ * sends a signal. If the thread is in the guest, the signal brings it out; if it is
+ * just before the ioctl, immediate_exit makes KVM_RUN return at once. Nobody clears it:
+ * a vCPU that was told to stop never runs again.
+ */
+#include "vmm/vcpu.h"
+
+#include "vmm/trace.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#define VCPU_SIGNAL    SIGUSR1
+#define VCPU_REKICK_NS 100000000 /* a handler may be in a system call that restarts */
+
+static void vcpu_on_signal(int sig)
+{
+	(void)sig; /* to interrupt KVM_RUN is all it is for */
+}
+
+static void vcpu_catch_signal(void)
+{
+	struct sigaction sa = { .sa_handler = vcpu_on_signal };
+
+	sigaction(VCPU_SIGNAL, &sa, NULL);
+}
+
+static int vcpu_create(struct vcpu *c, struct kvm *k)
+{
+	int fd = kvm_ioctl(k->vm, KVM_CREATE_VCPU, (void *)(uintptr_t)c->id);
+	void *run;
+
+	if (fd < 0)
+		return fd;
+	c->fd = fd;
+	run = mmap(NULL, k->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (run == MAP_FAILED)
+		return -errno;
+	c->run = run;
+	c->run_size = k->run_size;
+	return 0;
+}
+
+int vcpu_init(struct vcpu *c, struct kvm *k, struct machine *m, unsigned id, unsigned count)
+{
+	int err;
+
+	memset(c, 0, sizeof(*c));
+	c->fd = -1;
+	c->id = id;
+	c->m = m;
+	vcpu_catch_signal();
+	err = vcpu_create(c, k);
+	if (!err)
+		err = vcpu_set_cpuid(c, k->dev, count);
+	if (!err)
+		err = vcpu_set_msrs(c);
+	if (!err && !id)
+		err = vcpu_set_lapic(c);
+	return err;
+}
+
+void vcpu_destroy(struct vcpu *c)
+{
+	if (c->run)
+		munmap(c->run, c->run_size);
+	if (c->fd >= 0)
+		close(c->fd);
+	c->run = NULL;
+	c->fd = -1;
+}
+
+enum verdict vcpu_run_once(struct vcpu *c)
+{
+	int err = ioctl(c->fd, KVM_RUN, NULL) < 0 ? errno : 0;
+
+	if (atomic_load_explicit(&c->stop, memory_order_relaxed))
+		return VERDICT_STOP;
+	if (err == EINTR || err == EAGAIN) {
+		counter_inc(&c->exits[KVM_EXIT_INTR]);
+		return VERDICT_RUN;
+	}
+	if (err)
+		return vcpu_explain(c, VERDICT_HOST, "KVM_RUN failed: %s", strerror(err));
+	return vcpu_exit(c, c->run);
+}
+
+static void *vcpu_thread(void *arg)
+{
+	struct vcpu *c = arg;
+	char name[16];
+	enum verdict v;
+
+	snprintf(name, sizeof(name), "vcpu%u", c->id);
+	pthread_setname_np(pthread_self(), name);
+	do
+		v = vcpu_run_once(c);
+	while (v == VERDICT_RUN);
+	if (v == VERDICT_CRASH)
+		c->m->stop(c->m, STOP_CRASH, 0);
+	else if (v == VERDICT_HOST)
+		c->m->stop(c->m, STOP_HOST, 0);
+	return NULL;
+}
+
+int vcpu_start(struct vcpu *c)
+{
+	int err = pthread_create(&c->thread, NULL, vcpu_thread, c);
+
+	c->started = !err;
+	return -err;
+}
+
+void vcpu_kick(struct vcpu *c)
+{
+	atomic_store(&c->stop, true);
+	__atomic_store_n(&c->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
+	if (c->started)
+		pthread_kill(c->thread, VCPU_SIGNAL);
+}
+
+void vcpu_stop(struct vcpu *c)
+{
+	struct timespec t;
+
+	if (!c->started)
+		return;
+	do {
+		vcpu_kick(c);
+		clock_gettime(CLOCK_REALTIME, &t);
+		t.tv_nsec += VCPU_REKICK_NS;
+		t.tv_sec += t.tv_nsec / 1000000000;
+		t.tv_nsec %= 1000000000;
+	} while (pthread_timedjoin_np(c->thread, NULL, &t));
+	c->started = false;
+}
