@@ -128,6 +128,9 @@ stage_busybox()
 	local stage=$1 busybox applet
 
 	busybox=$(command -v busybox) || die 3 "busybox is missing: apt-get install busybox-static"
+	! ldd "$busybox" >/dev/null 2>&1 ||
+		die 3 "$busybox is not static: apt-get install busybox-static, which replaces it"
+	chmod 755 "$stage"
 	mkdir -p "$stage"/{bin,dev,etc,lib,proc,root,run,sbin,sys,tmp,usr}
 	cp "$busybox" "$stage/bin/busybox"
 	chmod 755 "$stage/bin/busybox"
