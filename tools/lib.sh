@@ -130,10 +130,9 @@ stage_busybox()
 	busybox=$(command -v busybox) || die 3 "busybox is missing: apt-get install busybox-static"
 	! ldd "$busybox" >/dev/null 2>&1 ||
 		die 3 "$busybox is not static: apt-get install busybox-static, which replaces it"
-	chmod 755 "$stage"
 	mkdir -p "$stage"/{bin,dev,etc,lib,proc,root,run,sbin,sys,tmp,usr}
-	cp "$busybox" "$stage/bin/busybox"
-	chmod 755 "$stage/bin/busybox"
+	chmod 755 "$stage"
+	install -m 755 "$busybox" "$stage/bin/busybox"
 	for applet in $("$busybox" --list); do
 		[ "$applet" = busybox ] || ln -s busybox "$stage/bin/$applet"
 	done
