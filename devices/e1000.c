@@ -1,0 +1,857 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * 1. Story
+ *
+ * e1000.c: the Intel 82540EM, as its stock drivers know it. Lay it beside
+ * virtio_net.c: same sections, same function stems; what differs is how the doorbell
+ * arrives and whose ring is walked.
+ *
+ *   guest stores to TDT -> e1000_tdt_write() -> tx_kick -> e1000_tx_run()
+ *     descriptors, copied in batches -> e1000_tx_desc() gathers a packet
+ *     -> e1000_tx_one(): e1000_offload() makes {iovec, virtio_net_hdr} -> net_send()
+ *     -> e1000_tx_done() writes DD back -> e1000_irq_raise(TXDW), once per batch
+ *
+ *   backend readable -> e1000_rx_ready() -> e1000_rx_one(): net_recv() into the
+ *     buffers of the next descriptors -> filter, checksum verdict -> DD
+ *     -> e1000_irq_raise(RXT0), once per batch
+ *
+ * Payload is never copied, but for a frame whose VLAN tag is stripped, one that meets
+ * too few buffers, and PHY loopback. Locks: devices/nic.h.
+ *
+ * Left out on purpose: the interrupt delay timers RDTR, RADV, TIDV, TADV (stored, with
+ * no effect: the manual itself recommends ITR), flow control (stored), descriptor
+ * thresholds, wake-up, flash, half duplex. A stripped CRC is what every frame has: with
+ * RCTL.SECRC clear, 4 zero bytes stand in its place; IFCS is taken as set and PSP as
+ * clear. The packet checksum is computed only when RXCSUM.PCSS is not 0. Link state is
+ * read from the backend once.
+ */
+#include "devices/e1000.h"
+#include "devices/net/offload.h"
+#include "vmm/log.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* 2. State: struct e1000 in e1000.h */
+
+#define E1000_BAR_MEM  0
+#define E1000_BAR_IO   2 /* as on the real part; BAR 1 would be the flash */
+#define E1000_MEM_SIZE 0x20000
+#define E1000_IO_SIZE  8
+#define E1000_IOADDR   0 /* [13.3] */
+#define E1000_IODATA   4
+
+static struct e1000 *e1000_of(struct nic *n)
+{
+	return container_of(n, struct e1000, nic);
+}
+
+static bool e1000_loopback(const struct e1000 *e)
+{
+	return (e1000_get(e, E1000_RCTL) & E1000_RCTL_LBM_MAC) || e1000_phy_loopback(e);
+}
+
+static int e1000_loop(struct e1000 *e, const struct e1000_frame *f);
+static void e1000_rx_done(struct e1000 *e);
+
+/* 3. Registers */
+
+/* The chip knows aligned 32-bit accesses only [13.2]. */
+static uint64_t e1000_mem_read(void *dev, uint64_t off, unsigned size)
+{
+	return off & 3 ? bus_ones(size) : e1000_reg_read(dev, (uint32_t)off);
+}
+
+static void e1000_mem_write(void *dev, uint64_t off, unsigned size, uint64_t val)
+{
+	struct e1000 *e = dev;
+
+	if (size == 4 && !(off & 3))
+		e1000_reg_write(e, (uint32_t)off, (uint32_t)val);
+	else
+		nic_guest_fault(&e->nic, "unaligned register write");
+}
+
+/* Through the I/O BAR the stock driver resets the chip: address, then data [13.3]. */
+static uint64_t e1000_io_read(void *dev, uint64_t off, unsigned size)
+{
+	struct e1000 *e = dev;
+	uint32_t addr = atomic_load(&e->ioaddr);
+
+	if (off == E1000_IOADDR)
+		return addr;
+	if (off != E1000_IODATA || addr >= E1000_MEM_SIZE)
+		return bus_ones(size);
+	return e1000_mem_read(e, addr, size);
+}
+
+static void e1000_io_write(void *dev, uint64_t off, unsigned size, uint64_t val)
+{
+	struct e1000 *e = dev;
+	uint32_t addr = atomic_load(&e->ioaddr);
+
+	if (off == E1000_IOADDR)
+		atomic_store(&e->ioaddr, (uint32_t)val);
+	else if (off == E1000_IODATA && addr < E1000_MEM_SIZE)
+		e1000_mem_write(e, addr, size, val);
+}
+
+static void e1000_wake(struct e1000 *e)
+{
+	loop_event_signal(&e->tx_kick);
+	loop_event_signal(&e->rx_kick);
+}
+
+void e1000_tctl_write(struct e1000 *e, unsigned w, uint32_t val)
+{
+	(void)w, (void)val;
+	e1000_wake(e);
+}
+
+void e1000_rctl_write(struct e1000 *e, unsigned w, uint32_t val)
+{
+	static const uint8_t shift[8] = { 11, 10, 9, 8, 11 /* reserved */, 14, 13, 12 };
+	struct e1000_rx *rx = &e->rx;
+	uint32_t max = val & E1000_RCTL_LPE ? E1000_LONG_MAX : E1000_FRAME_MAX;
+	unsigned i = (val >> E1000_RCTL_BSIZE_SHIFT) & 3;
+
+	(void)w;
+	rx->shift = shift[i | (val & E1000_RCTL_BSEX ? 4 : 0)];
+	rx->want = (max + BIT(rx->shift) - 1) >> rx->shift;
+	e1000_wake(e);
+}
+
+/* TDT says how far the driver has got. Only an I/O thread that sleeps is woken. */
+void e1000_tdt_write(struct e1000 *e, unsigned w, uint32_t val)
+{
+	(void)w, (void)val;
+	counter_inc(&e->nic.stat.tx_kicks);
+	/* TDT is stored; is anybody going to look? Pairs with e1000_tx_idle(), which
+	 * clears the flag before it looks a last time. Both seq_cst. */
+	if (!atomic_exchange(&e->tx_awake, true))
+		loop_event_signal(&e->tx_kick);
+}
+
+void e1000_rdt_write(struct e1000 *e, unsigned w, uint32_t val)
+{
+	(void)w, (void)val;
+	counter_inc(&e->nic.stat.rx_kicks);
+	/* Likewise with e1000_rx_starve(). */
+	if (atomic_exchange(&e->rx_starved, false))
+		loop_event_signal(&e->rx_kick);
+}
+
+/* 4. Ring */
+
+/*
+ * Take the driver's tail and check the ring it is in. `base` is TDBAL or RDBAL, the
+ * other registers lie at the same distances. An empty ring is fine whatever it says.
+ */
+static bool e1000_ring_load(struct e1000 *e, struct e1000_ring *r, uint32_t base)
+{
+	uint32_t len = e1000_get(e, base + E1000_TDLEN - E1000_TDBAL);
+	uint64_t gpa = e1000_get(e, base) | (uint64_t)e1000_get(e, base + E1000_TDBAH - E1000_TDBAL)
+						    << 32;
+
+	/* seq_cst: descriptors before the tail are visible from here on. */
+	r->tail = atomic_load(&e->reg[(base + E1000_TDT - E1000_TDBAL) / 4]);
+	r->size = len / E1000_DESC_SIZE;
+	if (r->head == r->tail)
+		return true;
+	r->va = gm_span(&e->nic.m->mem, gpa, len);
+	if (r->va && r->head < r->size && r->tail < r->size)
+		return true;
+	nic_guest_fault(&e->nic,
+			r->va ? "ring head or tail beyond its length" : "ring outside of memory");
+	return false;
+}
+
+/* Descriptors the device owns. */
+static uint32_t e1000_ring_avail(const struct e1000_ring *r)
+{
+	return r->tail - r->head + (r->tail < r->head ? r->size : 0);
+}
+
+/* Copy the next descriptors, at most `max`; nobody looks at the originals again. */
+static unsigned e1000_ring_fetch(const struct e1000_ring *r, struct e1000_desc *d, unsigned max)
+{
+	unsigned n = MIN(max, e1000_ring_avail(r));
+	unsigned first = MIN(n, r->size - r->head);
+
+	memcpy(d, r->va + r->head * E1000_DESC_SIZE, first * sizeof(*d));
+	memcpy(d + first, r->va, (n - first) * sizeof(*d));
+	return n;
+}
+
+static uint32_t e1000_ring_advance(struct e1000_ring *r)
+{
+	uint32_t at = r->head++;
+
+	if (r->head == r->size)
+		r->head = 0;
+	return at;
+}
+
+/* The driver moved the ring: forget what was read from the old one. */
+void e1000_tx_ring_write(struct e1000 *e, unsigned w, uint32_t val)
+{
+	(void)w, (void)val;
+	e->tx.next = e->tx.fetched = 0;
+	e->tx.pkt = (struct e1000_pkt){ .cnt = 0 };
+	e->tx.ring.head = e1000_get(e, E1000_TDH);
+	loop_event_signal(&e->tx_kick);
+}
+
+void e1000_rx_ring_write(struct e1000 *e, unsigned w, uint32_t val)
+{
+	(void)w, (void)val;
+	e->rx.next = e->rx.fetched = 0;
+	e->rx.ring.head = e1000_get(e, E1000_RDH);
+	loop_event_signal(&e->rx_kick);
+}
+
+/* 5. Transmit */
+
+static void e1000_tx_report(struct e1000 *e, uint32_t at)
+{
+	uint8_t *sta = e->tx.ring.va + at * E1000_DESC_SIZE + E1000_TXD_STA_OFF;
+
+	/* Only the status: a context's other fields are the driver's [3.3.6]. Release:
+	 * the driver may reuse the buffers once it sees DD (its own read barrier). */
+	__atomic_store_n(sta, E1000_TXD_STA_DD, __ATOMIC_RELEASE);
+	e->tx.reported = true;
+}
+
+/* The packet is through, sent or not: tell the driver, and start afresh. */
+static void e1000_tx_done(struct e1000 *e)
+{
+	struct e1000_pkt *p = &e->tx.pkt;
+
+	for (unsigned i = 0; i < p->n_rs; i++)
+		e1000_tx_report(e, p->rs[i]);
+	p->n_rs = p->descs = 0;
+	p->cnt = 0;
+	p->len = 0;
+	p->open = p->ready = p->bad = false;
+}
+
+/* The rest of this packet is skipped; its descriptors are reported as they pass, for a
+ * driver that waits for DD for ever is the worse outcome. */
+static void e1000_tx_bad(struct e1000 *e, const char *why)
+{
+	struct e1000_pkt *p = &e->tx.pkt;
+
+	if (p->bad)
+		return;
+	nic_guest_fault(&e->nic, why);
+	counter_inc(&e->nic.stat.tx_drops);
+	for (unsigned i = 0; i < p->n_rs; i++)
+		e1000_tx_report(e, p->rs[i]);
+	p->n_rs = p->descs = 0;
+	p->bad = true;
+}
+
+/* One descriptor, which was at ring position `at`. */
+static void e1000_tx_desc(struct e1000 *e, const struct e1000_desc *d, uint32_t at)
+{
+	struct e1000_pkt *p = &e->tx.pkt;
+	const char *why;
+
+	if (e1000_desc_is_context(d)) {
+		e1000_load_context(e->tx.ctx, d);
+		if (p->open)
+			e1000_tx_bad(e, "context descriptor within a packet");
+		if (d->rest & E1000_TXD_RS)
+			e1000_tx_report(e, at);
+		return;
+	}
+	why = e1000_pkt_add(p, &e->nic.m->mem, d);
+	if (!why && !p->ready && p->descs + 1 >= e->tx.ring.size)
+		why = "packet without an end fills the ring";
+	if (why)
+		e1000_tx_bad(e, why);
+	if (!(d->rest & E1000_TXD_RS))
+		return;
+	if (p->bad)
+		e1000_tx_report(e, at);
+	else
+		p->rs[p->n_rs++] = (uint16_t)at;
+}
+
+/* Send the packet under assembly. False: no room, it stays; writable() will come. */
+static bool e1000_tx_one(struct e1000 *e)
+{
+	struct e1000_pkt *p = &e->tx.pkt;
+	struct e1000_frame *f = &e->tx.frame;
+	const char *why;
+	int err = 0;
+
+	if (p->bad || !p->len) /* a lone empty descriptor is padding [3.3.3] */
+		goto done;
+	p->tag &= !!(e1000_get(e, E1000_CTRL) & E1000_CTRL_VME);
+	why = e1000_offload(f, p, e->tx.ctx, (uint16_t)e1000_get(e, E1000_VET));
+	if (!why) {
+		err = e1000_loopback(e) ? e1000_loop(e, f)
+					: net_send(e->nic.be, &f->h, f->iov, f->cnt);
+		if (err == -EAGAIN) {
+			counter_inc(&e->nic.stat.tx_again);
+			return false;
+		}
+		why = err ? "packet contradicts its offload request" : NULL;
+	}
+	if (why) {
+		e1000_tx_bad(e, why);
+		goto done;
+	}
+	trace(NET, "%s: tx %zu bytes, %u pieces, gso %u", e->nic.cfg.name, f->len, p->cnt,
+	      f->h.gso_type);
+	counter_inc(&e->nic.stat.tx_frames);
+	counter_add(&e->nic.stat.tx_bytes, f->len);
+	counter_add(&e->nic.stat.bytes_summed, f->summed);
+	e1000_tally_tx(&e->tx.tally, f);
+done:
+	e1000_tx_done(e);
+	return true;
+}
+
+/* Nothing more to send: sleep, unless TDT moved meanwhile. */
+static bool e1000_tx_idle(struct e1000 *e)
+{
+	/* Clear the flag, then look at TDT: pairs with e1000_tdt_write(). */
+	atomic_store(&e->tx_awake, false);
+	if (atomic_load(&e->reg[E1000_TDT / 4]) == e->tx.ring.tail)
+		return true;
+	atomic_store(&e->tx_awake, true);
+	return false;
+}
+
+/* A batch is over: publish how far we are, and interrupt once. */
+static void e1000_tx_publish(struct e1000 *e)
+{
+	const struct e1000_ring *r = &e->tx.ring;
+	uint32_t open = e->tx.pkt.descs; /* not done with those */
+	uint32_t causes = r->head == r->tail ? E1000_ICR_TXQE : 0;
+
+	if (e->tx.reported)
+		causes |= E1000_ICR_TXDW;
+	e->tx.reported = false;
+	pthread_mutex_lock(&e->nic.lock);
+	e1000_set(e, E1000_TDH, r->head - open + (r->head < open ? r->size : 0));
+	e1000_fold_tx(e);
+	e1000_irq_raise(e, causes);
+	pthread_mutex_unlock(&e->nic.lock);
+}
+
+static bool e1000_tx_batch(struct e1000 *e)
+{
+	struct e1000_tx *tx = &e->tx;
+	bool room = !tx->pkt.ready || e1000_tx_one(e);
+
+	for (unsigned i = 0; room && i < E1000_BATCH && e1000_ring_avail(&tx->ring); i++) {
+		if (tx->next == tx->fetched) {
+			tx->fetched = e1000_ring_fetch(&tx->ring, tx->desc, E1000_BATCH);
+			tx->next = 0;
+		}
+		e1000_tx_desc(e, &tx->desc[tx->next++], e1000_ring_advance(&tx->ring));
+		if (tx->pkt.ready)
+			room = e1000_tx_one(e);
+	}
+	return room;
+}
+
+/* One turn of at most E1000_BATCH descriptors, so that reception gets its own. */
+static void e1000_tx_run(struct e1000 *e)
+{
+	bool loop = e1000_loopback(e), room;
+
+	if (!(e1000_get(e, E1000_TCTL) & E1000_TCTL_EN) || !pci_bus_master(&e->nic.pci)) {
+		atomic_store(&e->tx_awake, false); /* whoever enables it kicks */
+		return;
+	}
+	if (!e1000_ring_load(e, &e->tx.ring, E1000_TDBAL))
+		goto idle;
+	counter_inc(&e->nic.stat.tx_batches);
+	if (loop && !e1000_ring_load(e, &e->rx.ring, E1000_RDBAL))
+		e->rx.ring.tail = e->rx.ring.head; /* nothing there */
+	room = e1000_tx_batch(e);
+	room = e1000_tx_batch(e);
+	e1000_tx_publish(e);
+	if (loop)
+		e1000_rx_done(e);
+	if (!room)
+		return; /* awake: writable() goes on */
+	if (e1000_ring_avail(&e->tx.ring)) {
+		loop_event_signal(&e->tx_kick);
+		return;
+	}
+idle:
+	if (!e1000_tx_idle(e))
+		loop_event_signal(&e->tx_kick);
+}
+
+static void e1000_tx_kicked(struct loop_event *ev)
+{
+	struct e1000 *e = container_of(ev, struct e1000, tx_kick);
+
+	pthread_mutex_lock(&e->nic.work);
+	e1000_tx_run(e);
+	pthread_mutex_unlock(&e->nic.work);
+}
+
+static void e1000_tx_writable(void *nic)
+{
+	e1000_tx_kicked(&((struct e1000 *)nic)->tx_kick);
+}
+
+/* 6. Receive */
+
+static bool e1000_rx_on(const struct e1000 *e)
+{
+	return (e1000_get(e, E1000_RCTL) & E1000_RCTL_EN) && pci_bus_master(&e->nic.pci) &&
+	       !e1000_loopback(e);
+}
+
+/* Describe the next buffers in rx.iov: enough for the longest frame, or what there is. */
+static unsigned e1000_rx_gather(struct e1000 *e)
+{
+	struct e1000_rx *rx = &e->rx;
+	unsigned n = MIN(rx->want, e1000_ring_avail(&rx->ring));
+
+	if (rx->fetched - rx->next < n) {
+		rx->fetched = e1000_ring_fetch(&rx->ring, rx->desc, ARRAY_SIZE(rx->desc));
+		rx->next = 0;
+	}
+	for (unsigned i = 0; i < n; i++) {
+		gpa_t at = rx->desc[rx->next + i].addr;
+		void *va = at ? gm_span(&e->nic.m->mem, at, BIT(rx->shift)) : NULL;
+
+		/* A write that nobody claims is lost, on a real bus too. */
+		rx->iov[i] = (struct iovec){ va ? va : rx->sink, BIT(rx->shift) };
+	}
+	return n;
+}
+
+/* The frame fills the first `len` bytes of the buffers in rx.iov: hand them over. */
+static void e1000_rx_report(struct e1000 *e, size_t len, const struct e1000_rx_report *rep)
+{
+	struct e1000_rx *rx = &e->rx;
+	size_t size = BIT(rx->shift);
+
+	for (unsigned i = 0; len; i++) {
+		size_t here = MIN(len, size);
+		uint64_t rest = here | (uint64_t)E1000_RXD_DD << E1000_RXD_STATUS_SHIFT;
+		uint32_t at = e1000_ring_advance(&rx->ring);
+
+		if (rx->iov[i].iov_base == rx->sink)
+			nic_guest_fault(&e->nic, "receive buffer outside of memory");
+		len -= here;
+		rx->next++;
+		if (!len) /* the last one speaks for the frame [3.2.3] */
+			rest |= (uint64_t)(rep->status | E1000_RXD_EOP) << E1000_RXD_STATUS_SHIFT |
+				(uint64_t)rep->errors << E1000_RXD_ERRORS_SHIFT |
+				(uint64_t)rep->special << E1000_RXD_SPECIAL_SHIFT |
+				(uint64_t)rep->csum << E1000_RXD_CSUM_SHIFT;
+		/* Release: the payload comes before DD (the driver's read barrier). */
+		__atomic_store_n((uint64_t *)(void *)(rx->ring.va + at * E1000_DESC_SIZE + 8), rest,
+				 __ATOMIC_RELEASE);
+	}
+	rx->delivered++;
+}
+
+/* Put a frame from private memory into the first `bufs` buffers. False: too few. */
+static bool e1000_rx_copy(struct e1000 *e, const struct e1000_in *in, unsigned bufs)
+{
+	if (in->len > (size_t)bufs << e->rx.shift)
+		return false;
+	iov_copy_in(e->rx.iov, (int)bufs, 0, in->iov[0].iov_base, in->len);
+	counter_add(&e->nic.stat.bytes_copied, in->len);
+	e1000_rx_report(e, in->len, &in->report);
+	return true;
+}
+
+/* A frame of in->len bytes lies in in->iov: in the guest's buffers (`straight`), or in
+ * private memory. False when it must wait for more buffers. */
+static bool e1000_rx_frame(struct e1000 *e, struct e1000_in *in, unsigned bufs, bool straight)
+{
+	size_t wire = in->len;
+
+	if (!e1000_accept(e, in)) {
+		counter_inc(&e->nic.stat.rx_drops);
+		return true;
+	}
+	trace(NET, "%s: rx %zu bytes, status %#x", e->nic.cfg.name, wire, in->report.status);
+	counter_inc(&e->nic.stat.rx_frames);
+	counter_add(&e->nic.stat.rx_bytes, wire);
+	if (!straight)
+		return e1000_rx_copy(e, in, bufs);
+	e1000_rx_report(e, in->len, &in->report);
+	return true;
+}
+
+/* No (or too few) buffers: the backend keeps its frames until RDT moves. */
+static bool e1000_rx_starve(struct e1000 *e)
+{
+	/* Raise the flag, then look at RDT again: pairs with e1000_rdt_write(). */
+	atomic_store(&e->rx_starved, true);
+	if (atomic_load(&e->reg[E1000_RDT / 4]) != e->rx.ring.tail &&
+	    atomic_exchange(&e->rx_starved, false)) {
+		loop_event_signal(&e->rx_kick);
+		return false;
+	}
+	net_rx_enable(e->nic.be, false);
+	counter_inc(&e->nic.stat.rx_ring_full);
+	e->rx.tally.no_buf++;
+	return false;
+}
+
+/* One frame from the backend to the ring. False: no frame, or no buffers. */
+static bool e1000_rx_one(struct e1000 *e)
+{
+	struct e1000_rx *rx = &e->rx;
+	struct e1000_in *in = &rx->in;
+	unsigned bufs = e1000_rx_gather(e);
+	bool straight = bufs == rx->want && !(e1000_get(e, E1000_CTRL) & E1000_CTRL_VME);
+	ssize_t len;
+
+	if (!bufs || (rx->held && !e1000_rx_copy(e, in, bufs)))
+		return e1000_rx_starve(e);
+	if (rx->held) {
+		rx->held = false;
+		return true;
+	}
+	in->iov = straight ? rx->iov : &rx->bounce_iov;
+	in->cnt = straight ? (int)bufs : 1;
+	rx->bounce_iov = (struct iovec){ rx->bounce, sizeof(rx->bounce) };
+	len = net_recv(e->nic.be, &in->h, in->iov, in->cnt);
+	if (len == -EMSGSIZE) {
+		rx->tally.oversize++;
+		counter_inc(&e->nic.stat.rx_drops);
+		return true;
+	}
+	if (len <= 0)
+		return false;
+	in->len = (size_t)len;
+	rx->held = !e1000_rx_frame(e, in, bufs, straight);
+	return true;
+}
+
+/* Loopback: a frame that was just sent comes in. It is not held back for want of a
+ * buffer, but missed. */
+static int e1000_loop_frame(struct e1000 *e, const struct virtio_net_hdr *h,
+			    const struct iovec *iov, int cnt)
+{
+	struct e1000_rx *rx = &e->rx;
+	unsigned bufs = e1000_rx_gather(e);
+
+	rx->bounce_iov = (struct iovec){ rx->bounce, sizeof(rx->bounce) };
+	rx->held = false; /* a frame off the wire, which is not connected now */
+	rx->in.h = *h;
+	rx->in.iov = &rx->bounce_iov;
+	rx->in.cnt = 1;
+	rx->in.len = iov_copy_out(iov, cnt, 0, rx->bounce, E1000_LONG_MAX);
+	if (!(e1000_get(e, E1000_RCTL) & E1000_RCTL_EN))
+		return 0;
+	if (!bufs || !e1000_rx_frame(e, &rx->in, bufs, false))
+		rx->tally.missed++;
+	return 0;
+}
+
+static int e1000_loop_segment(void *ctx, const struct iovec *iov, int cnt)
+{
+	static const struct virtio_net_hdr finished;
+
+	return e1000_loop_frame(ctx, &finished, iov, cnt);
+}
+
+static int e1000_loop(struct e1000 *e, const struct e1000_frame *f)
+{
+	if (!offload_hdr_valid(&f->h, f->len))
+		return -EINVAL;
+	if (f->h.gso_type == VIRTIO_NET_HDR_GSO_NONE)
+		return e1000_loop_frame(e, &f->h, f->iov, f->cnt);
+	return MIN(0, offload_segment(&f->h, f->iov, f->cnt, e1000_loop_segment, e));
+}
+
+/* A batch is over: publish how far we are, and interrupt once. */
+static void e1000_rx_done(struct e1000 *e)
+{
+	struct e1000_rx *rx = &e->rx;
+	uint32_t rctl = e1000_get(e, E1000_RCTL), causes = 0;
+	uint32_t low = rx->ring.size >> (1 + ((rctl >> E1000_RCTL_RDMTS_SHIFT) & 3));
+
+	if (rx->delivered) {
+		causes = E1000_ICR_RXT0;
+		if (e1000_ring_avail(&rx->ring) <= low)
+			causes |= E1000_ICR_RXDMT0;
+	}
+	if (rx->tally.missed)
+		causes |= E1000_ICR_RXO;
+	rx->delivered = 0;
+	pthread_mutex_lock(&e->nic.lock);
+	e1000_set(e, E1000_RDH, rx->ring.head);
+	e1000_fold_rx(e);
+	if (causes)
+		e1000_irq_raise(e, causes);
+	pthread_mutex_unlock(&e->nic.lock);
+}
+
+static void e1000_rx_run(struct e1000 *e)
+{
+	if (!e1000_rx_on(e)) {
+		net_rx_enable(e->nic.be, false);
+		return;
+	}
+	if (!e1000_ring_load(e, &e->rx.ring, E1000_RDBAL)) {
+		e1000_rx_starve(e);
+		return;
+	}
+	counter_inc(&e->nic.stat.rx_batches);
+	for (unsigned i = 0; i < E1000_BATCH && e1000_rx_one(e); i++)
+		;
+	e1000_rx_done(e);
+}
+
+static void e1000_rx_ready(void *nic)
+{
+	struct e1000 *e = nic;
+
+	pthread_mutex_lock(&e->nic.work);
+	e1000_rx_run(e);
+	pthread_mutex_unlock(&e->nic.work);
+}
+
+/* Buffers came, or reception was switched on or off. */
+static void e1000_rx_kicked(struct loop_event *ev)
+{
+	struct e1000 *e = container_of(ev, struct e1000, rx_kick);
+	bool on;
+
+	pthread_mutex_lock(&e->nic.work);
+	on = e1000_rx_on(e);
+	net_rx_enable(e->nic.be, on);
+	if (on && e->rx.held)
+		e1000_rx_run(e);
+	pthread_mutex_unlock(&e->nic.work);
+}
+
+/* 7. Interrupt */
+
+uint64_t e1000_itr_wait(uint64_t now, uint64_t last, uint32_t itr)
+{
+	uint64_t gap = (uint64_t)itr * 256;
+
+	/* Leading edge: after a pause the first cause interrupts at once [13.4.18]. */
+	return last && now - last < gap ? gap - (now - last) : 0;
+}
+
+/* INTA# follows ICR & IMS; ITR spaces its rising edges. nic.lock held. */
+static void e1000_irq_update(struct e1000 *e)
+{
+	bool want = e1000_get(e, E1000_ICR) & e1000_get(e, E1000_IMS);
+	uint64_t now, wait;
+
+	if (want == e->line)
+		return;
+	if (want) {
+		now = e->clock();
+		wait = e1000_itr_wait(now, e->line_at, e1000_get(e, E1000_ITR));
+		if (wait) {
+			if (e->itr_due != now + wait)
+				loop_timer_set(&e->itr_timer, wait);
+			e->itr_due = now + wait;
+			return;
+		}
+		e->line_at = now;
+		counter_inc(&e->nic.stat.irqs);
+	}
+	e->line = want;
+	trace(IRQ, "%s: INTA# %d", e->nic.cfg.name, want);
+	pci_intx_set(&e->nic.pci, want);
+}
+
+void e1000_irq_raise(struct e1000 *e, uint32_t causes)
+{
+	uint64_t before = counter_get(&e->nic.stat.irqs);
+
+	if (!causes)
+		return;
+	e1000_set(e, E1000_ICR, e1000_get(e, E1000_ICR) | causes);
+	e1000_irq_update(e);
+	if (counter_get(&e->nic.stat.irqs) == before)
+		counter_inc(&e->nic.stat.irqs_suppressed);
+}
+
+static void e1000_itr_expired(struct loop_timer *t)
+{
+	struct e1000 *e = container_of(t, struct e1000, itr_timer);
+
+	pthread_mutex_lock(&e->nic.lock);
+	e->itr_due = 0;
+	e1000_irq_update(e);
+	pthread_mutex_unlock(&e->nic.lock);
+}
+
+uint32_t e1000_icr_read(struct e1000 *e, unsigned w)
+{
+	uint32_t causes = e1000_get(e, w * 4);
+
+	e1000_set(e, E1000_ICR, 0);
+	e1000_irq_update(e);
+	return causes;
+}
+
+void e1000_icr_write(struct e1000 *e, unsigned w, uint32_t val)
+{
+	e1000_set(e, E1000_ICR, e1000_get(e, w * 4) & ~val);
+	e1000_irq_update(e);
+}
+
+void e1000_ics_write(struct e1000 *e, unsigned w, uint32_t val)
+{
+	(void)w;
+	e1000_irq_raise(e, val & E1000_ICR_ALL);
+}
+
+void e1000_imc_write(struct e1000 *e, unsigned w, uint32_t val)
+{
+	(void)w;
+	e1000_set(e, E1000_IMS, e1000_get(e, E1000_IMS) & ~val);
+	e1000_irq_update(e);
+}
+
+/* IMS, ITR: stored by their rows. */
+void e1000_irq_write(struct e1000 *e, unsigned w, uint32_t val)
+{
+	(void)w, (void)val;
+	e1000_irq_update(e);
+}
+
+/* 8. Reset */
+
+/* As after power-on; the PHY has a reset of its own. nic.work and nic.lock held, so no
+ * frame is in flight, and none follows before the enable bits are set again. */
+static void e1000_reset(struct e1000 *e)
+{
+	for (unsigned i = 0; i < e1000_table_rows; i++) {
+		const struct e1000_reg *r = &e1000_table[i];
+
+		e1000_set(e, r->off, r->reset);
+		for (unsigned k = 1; k < r->count; k++)
+			e1000_set(e, r->off + k * r->stride, r->reset);
+	}
+	/* The EEPROM is read anew [5.6.1]. */
+	e1000_set(e, E1000_RAL, e->eeprom[0] | (uint32_t)e->eeprom[1] << 16);
+	e1000_set(e, E1000_RAH, e->eeprom[2] | E1000_RAH_AV);
+	e->mw = (struct e1000_microwire){ .bits = 0 };
+	e->tx.ctx[0] = e->tx.ctx[1] = (struct e1000_ctx){ .mss = 0 };
+	e->rx.held = false;
+	e->line_at = 0;
+	atomic_store(&e->rx_starved, false);
+	e1000_rctl_write(e, E1000_RCTL / 4, 0);
+	e1000_tx_ring_write(e, E1000_TDH / 4, 0);
+	e1000_rx_ring_write(e, E1000_RDH / 4, 0);
+	e1000_irq_update(e);
+}
+
+void e1000_ctrl_write(struct e1000 *e, unsigned w, uint32_t val)
+{
+	(void)w;
+	if (val & E1000_CTRL_PHY_RST)
+		e1000_phy_reset(e);
+	if (val & E1000_CTRL_RST)
+		e1000_reset(e);
+}
+
+/* 9. Operations, create, destroy */
+
+static const struct region_ops e1000_mem_ops = {
+	.read = e1000_mem_read,
+	.write = e1000_mem_write,
+	.sizes = 4,
+};
+
+static const struct region_ops e1000_io_ops = {
+	.read = e1000_io_read,
+	.write = e1000_io_write,
+	.sizes = 4,
+};
+
+static const struct pci_id e1000_pci_id = {
+	.vendor = 0x8086,
+	.device = 0x100e,
+	.subsys_vendor = 0x8086,
+	.subsys = 0x001e,
+	.class_code = 0x020000,
+	.revision = 0x02,
+};
+
+/* Bus mastering may have been what the rings waited for. */
+static void e1000_config_written(struct pci_dev *d, unsigned off, unsigned size)
+{
+	(void)size;
+	if (off <= PCI_COMMAND)
+		e1000_wake(container_of(d, struct e1000, nic.pci));
+}
+
+static void e1000_destroy(struct nic *n)
+{
+	struct e1000 *e = e1000_of(n);
+
+	loop_event_destroy(&e->tx_kick);
+	loop_event_destroy(&e->rx_kick);
+	loop_timer_destroy(&e->itr_timer);
+	nic_fini(n);
+	free(e);
+}
+
+static const struct nic_ops e1000_nic_ops = {
+	.model = "e1000",
+	.destroy = e1000_destroy,
+};
+
+static int e1000_attach(struct e1000 *e, struct pci_host *pci, unsigned slot)
+{
+	struct pci_dev *d = &e->nic.pci;
+	int err;
+
+	pci_init(d, &e1000_pci_id);
+	d->config_written = e1000_config_written;
+	pci_bar_init(d, E1000_BAR_MEM, false, E1000_MEM_SIZE, e->nic.cfg.name, &e1000_mem_ops, e);
+	pci_bar_init(d, E1000_BAR_IO, true, E1000_IO_SIZE, e->nic.cfg.name, &e1000_io_ops, e);
+	err = loop_event_init(e->nic.m->loop, &e->tx_kick, e1000_tx_kicked);
+	if (!err)
+		err = loop_event_init(e->nic.m->loop, &e->rx_kick, e1000_rx_kicked);
+	if (!err)
+		err = loop_timer_init(e->nic.m->loop, &e->itr_timer, e1000_itr_expired);
+	return err ? err : pci_attach(pci, d, slot);
+}
+
+struct nic *e1000_new(struct machine *m, struct pci_host *pci, unsigned slot,
+		      const struct nic_config *cfg, struct net *be)
+{
+	struct e1000 *e = calloc(1, sizeof(*e));
+	int err;
+
+	if (!e) {
+		log_error("%s: out of memory", cfg->name);
+		net_close(be);
+		return NULL;
+	}
+	nic_init(&e->nic, &e1000_nic_ops, m, cfg, be);
+	e->clock = loop_now;
+	e->link = net_link_up(be);
+	e->tx_kick.f.fd = e->rx_kick.f.fd = e->itr_timer.f.fd = -1;
+	err = e1000_attach(e, pci, slot);
+	if (err) {
+		log_error("%s: e1000 in PCI slot %u: %s", cfg->name, slot, strerror(-err));
+		e1000_destroy(&e->nic);
+		return NULL;
+	}
+	e1000_eeprom_init(e);
+	e1000_phy_reset(e);
+	e1000_reset(e);
+	net_attach(be, &(struct net_client){ e1000_rx_ready, e1000_tx_writable, e });
+	net_set_rx_offload(be, NET_OFF_CSUM);
+	net_log_offloads(be, cfg->name, NET_OFF_CSUM, NET_OFF_ALL);
+	return &e->nic;
+}

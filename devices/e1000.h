@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * e1000.h: what the files of the 82540EM share, and what its test looks at.
+ *
+ *   e1000.c          the device: registers, rings, transmit, receive, interrupt, reset
+ *   e1000_table.c    the register table, to be laid beside the manual
+ *   e1000_offload.c  a packet's descriptors to a frame and its virtio_net_hdr
+ *   e1000_filter.c   which frames come in, and what is said about their checksums
+ *   e1000_count.c    statistics registers
+ *   e1000_phy.c      MDIC and the PHY behind it
+ *   e1000_eeprom.c   EERD, EECD and the EEPROM behind them
+ */
+#ifndef DUET_E1000_H
+#define DUET_E1000_H
+
+#include "devices/e1000_regs.h"
+#include "devices/nic.h"
+
+#include <stdbool.h>
+
+struct e1000;
+
+/* --- e1000_table.c --- */
+
+enum e1000_access {
+	E1000_RW,
+	E1000_RO,  /* writes are ignored */
+	E1000_RC,  /* read-only, cleared by a read */
+	E1000_WO,  /* reads as 0, stores nothing */
+	E1000_W1S, /* a written 1 sets the bit, a 0 leaves it */
+};
+
+/* One row: a register, or `count` alike, `stride` bytes apart. */
+struct e1000_reg {
+	uint32_t off;
+	const char *name;
+	enum e1000_access access;
+	uint32_t mask;          /* bits that a write stores */
+	uint32_t reset;         /* value after CTRL.RST */
+	uint16_t count, stride; /* 0: one */
+	bool quiesce;           /* a write needs nic.work: frames rely on it */
+	/* `w` is the offset in words; nic.lock is held. read() replaces the plain load (and
+	 * clearing); write() comes after the store and sees what the guest wrote. */
+	uint32_t (*read)(struct e1000 *e, unsigned w);
+	void (*write)(struct e1000 *e, unsigned w, uint32_t val);
+};
+
+extern const struct e1000_reg e1000_table[]; /* sorted by offset */
+extern const unsigned e1000_table_rows;
+
+/* The row that word `w` belongs to, or NULL. */
+const struct e1000_reg *e1000_table_row(unsigned w);
+
+/* An access by a vCPU thread; `off` a multiple of 4. Offsets without a register read as 0. */
+uint32_t e1000_reg_read(struct e1000 *e, uint32_t off);
+void e1000_reg_write(struct e1000 *e, uint32_t off, uint32_t val);
+
+/* --- state --- */
+
+#define E1000_REG_WORDS    (E1000_REG_END / 4)
+#define E1000_EEPROM_WORDS 64
+#define E1000_PHY_REGS     32
+#define E1000_BATCH        64  /* descriptors (transmit) or frames (receive) per turn */
+#define E1000_RX_DESCS     65  /* most that one frame takes: 16384 / 256, and one */
+#define E1000_HDR_MAX      320 /* HDRLEN, or a checksum offset + 2, and a tag */
+
+/* A descriptor as copied out of a ring. */
+struct e1000_desc {
+	uint64_t addr, rest;
+};
+
+/* A ring, checked when a batch begins; head is ours, tail the driver's. */
+struct e1000_ring {
+	uint8_t *va;
+	uint32_t size; /* descriptors */
+	uint32_t head, tail;
+};
+
+/* A context descriptor's content [3.3.6]; one for TSO, one for checksums alone. */
+struct e1000_ctx {
+	uint8_t ipcss, ipcso, tucss, tucso, hdrlen;
+	uint16_t ipcse, tucse, mss;
+	uint32_t paylen;
+	bool tcp, ip4;
+};
+
+/* A packet under assembly: guest buffers up to the descriptor with EOP. */
+struct e1000_pkt {
+	struct iovec iov[NET_IOV_MAX - 1]; /* leaves one for a private header */
+	int cnt;
+	size_t len;
+	unsigned descs;
+	uint16_t rs[NET_IOV_MAX]; /* ring positions that asked for a status report */
+	unsigned n_rs;
+	bool open;  /* a descriptor was seen */
+	bool ready; /* and the one with EOP */
+	bool bad;   /* a guest fault: to be dropped */
+	/* of the first descriptor: */
+	bool tse, ic;
+	uint8_t popts, css, cso;
+	/* of the last: */
+	bool tag;
+	uint16_t tci;
+};
+
+/* What e1000_offload() makes of it. */
+struct e1000_frame {
+	struct virtio_net_hdr h;
+	const struct iovec *iov;
+	int cnt;
+	size_t len;
+	uint8_t hdr[E1000_HDR_MAX]; /* private copy of the first bytes, corrected */
+	size_t hdr_len;
+	size_t taken;  /* bytes of the packet that hdr replaces */
+	size_t summed; /* bytes checksummed on the way */
+	struct iovec out[NET_IOV_MAX];
+};
+
+/* Frames counted during a batch, for the statistics registers; octets with CRC. */
+struct e1000_tally {
+	uint32_t bin[6]; /* 64, -127, -255, -511, -1023, more */
+	uint32_t good, bcast, mcast;
+	uint32_t total;
+	uint64_t good_octets, total_octets;
+	uint32_t tso;                      /* transmit */
+	uint32_t missed, no_buf, oversize; /* receive */
+};
+
+/* What a receive descriptor says about its frame. */
+struct e1000_rx_report {
+	uint8_t status, errors;
+	uint16_t csum, special;
+};
+
+/* A frame on its way in. */
+struct e1000_in {
+	struct virtio_net_hdr h;
+	struct iovec *iov; /* room for the frame and more: guest buffers, or private */
+	int cnt;
+	size_t len;
+	struct e1000_rx_report report;
+};
+
+struct e1000_tx {
+	struct e1000_ring ring;
+	struct e1000_desc desc[E1000_BATCH]; /* fetched: ring.head is desc[next] */
+	unsigned next, fetched;
+	struct e1000_ctx ctx[2]; /* [1]: TSO */
+	struct e1000_pkt pkt;
+	struct e1000_frame frame;
+	struct e1000_tally tally;
+	bool reported; /* a status was written back during this batch */
+};
+
+struct e1000_rx {
+	struct e1000_ring ring;
+	struct e1000_desc desc[2 * E1000_BATCH]; /* fetched likewise */
+	unsigned next, fetched;
+	unsigned shift; /* log2 of the buffer size, from RCTL */
+	unsigned want;  /* buffers for the longest frame */
+	struct iovec iov[E1000_RX_DESCS];
+	struct e1000_tally tally;
+	unsigned delivered; /* during this batch */
+	struct e1000_in in;
+	bool held; /* `in` is in `bounce`, accepted, and waits for buffers */
+	struct iovec bounce_iov;
+	uint8_t bounce[E1000_LONG_MAX + 64];
+	uint8_t sink[E1000_LONG_MAX]; /* where buffers outside of RAM lead */
+};
+
+struct e1000 {
+	struct nic nic;
+	/* fixed at create: */
+	uint16_t eeprom[E1000_EEPROM_WORDS];
+	bool link;
+	uint64_t (*clock)(void); /* loop_now(); tests turn their own */
+	struct loop_event tx_kick, rx_kick;
+	struct loop_timer itr_timer;
+	/* Written under nic.lock, rows with `quiesce` under nic.work too; loaded by anyone
+	 * who holds either. TDT and RDT are loaded without. */
+	_Atomic uint32_t reg[E1000_REG_WORDS];
+	/* The I/O thread is on its way to the ring (tx), or waits for buffers (rx): see
+	 * e1000_tx_idle() and e1000_rx_starve(). */
+	_Atomic bool tx_awake, rx_starved;
+	_Atomic uint32_t ioaddr; /* of the I/O BAR */
+	/* nic.work and nic.lock: */
+	uint16_t phy[E1000_PHY_REGS];
+	/* nic.lock: */
+	struct e1000_microwire {
+		bool sk;      /* as last written */
+		uint8_t bits; /* clocked in since chip select */
+		uint16_t in;  /* start bit, opcode, address */
+		uint32_t out; /* what is shifted out, bit 16 first (a leading 0) */
+	} mw;
+	bool line;        /* INTA# is asserted */
+	uint64_t line_at; /* when that happened last; 0: never */
+	uint64_t itr_due; /* itr_timer is set for then; 0: it is not */
+	/* nic.work: */
+	struct e1000_tx tx;
+	struct e1000_rx rx;
+};
+
+/* --- e1000.c --- */
+
+static inline uint32_t e1000_get(const struct e1000 *e, uint32_t off)
+{
+	return atomic_load_explicit(&e->reg[off / 4], memory_order_relaxed);
+}
+
+static inline void e1000_set(struct e1000 *e, uint32_t off, uint32_t val)
+{
+	atomic_store_explicit(&e->reg[off / 4], val, memory_order_relaxed);
+}
+
+/* Hooks that act on the whole device. */
+uint32_t e1000_icr_read(struct e1000 *e, unsigned w);
+void e1000_icr_write(struct e1000 *e, unsigned w, uint32_t val);
+void e1000_ics_write(struct e1000 *e, unsigned w, uint32_t val);
+void e1000_imc_write(struct e1000 *e, unsigned w, uint32_t val);
+void e1000_irq_write(struct e1000 *e, unsigned w, uint32_t val);
+void e1000_ctrl_write(struct e1000 *e, unsigned w, uint32_t val);
+void e1000_rctl_write(struct e1000 *e, unsigned w, uint32_t val);
+void e1000_tctl_write(struct e1000 *e, unsigned w, uint32_t val);
+void e1000_tx_ring_write(struct e1000 *e, unsigned w, uint32_t val);
+void e1000_rx_ring_write(struct e1000 *e, unsigned w, uint32_t val);
+void e1000_tdt_write(struct e1000 *e, unsigned w, uint32_t val);
+void e1000_rdt_write(struct e1000 *e, unsigned w, uint32_t val);
+
+/* Add causes to ICR and interrupt if that is due. nic.lock held. */
+void e1000_irq_raise(struct e1000 *e, uint32_t causes);
+/* Nanoseconds until ITR (units of 256 ns) allows an interrupt, the last having been
+ * at `last` (0: never); 0: now. */
+uint64_t e1000_itr_wait(uint64_t now, uint64_t last, uint32_t itr);
+
+/* --- e1000_offload.c --- */
+
+bool e1000_desc_is_context(const struct e1000_desc *d);
+void e1000_load_context(struct e1000_ctx ctx[2], const struct e1000_desc *d);
+/* Add a data or legacy descriptor to the packet. NULL, or what is wrong with it; *p is
+ * right about open, ready and tag in either case. */
+const char *e1000_pkt_add(struct e1000_pkt *p, const struct gmem *mem, const struct e1000_desc *d);
+/* Finish in a private header what virtio_net_hdr cannot say, and say the rest. NULL,
+ * or how the packet contradicts itself. `vet`: VLAN EtherType, used when p->tag. */
+const char *e1000_offload(struct e1000_frame *f, const struct e1000_pkt *p,
+			  const struct e1000_ctx ctx[2], uint16_t vet);
+
+/* --- e1000_filter.c --- */
+
+/*
+ * Is a frame from the wire for us? If so, make it what the descriptors shall hold:
+ * checksum filled in, padded, CRC's place, tag stripped (from private memory only),
+ * in->report. Counts in rx.tally. in->iov is written, and in->iov[0] moved by a strip.
+ */
+bool e1000_accept(struct e1000 *e, struct e1000_in *in);
+
+/* --- e1000_count.c --- */
+
+/* Count a frame of `len` bytes without CRC: among all, as good. `dst`: first 6 bytes. */
+void e1000_tally_any(struct e1000_tally *t, size_t len);
+void e1000_tally_good(struct e1000_tally *t, const uint8_t *dst, size_t len);
+/* Count a transmitted frame, TSO or not. */
+void e1000_tally_tx(struct e1000_tally *t, const struct e1000_frame *f);
+/* Add a batch to the registers and forget it. nic.lock held. */
+void e1000_fold_tx(struct e1000 *e);
+void e1000_fold_rx(struct e1000 *e);
+uint32_t e1000_stat_high_read(struct e1000 *e, unsigned w);
+
+/* --- e1000_phy.c --- */
+
+void e1000_phy_reset(struct e1000 *e);
+bool e1000_phy_loopback(const struct e1000 *e);
+uint32_t e1000_status_read(struct e1000 *e, unsigned w);
+void e1000_mdic_write(struct e1000 *e, unsigned w, uint32_t val);
+
+/* --- e1000_eeprom.c --- */
+
+void e1000_eeprom_init(struct e1000 *e); /* from the configured MAC */
+void e1000_eerd_write(struct e1000 *e, unsigned w, uint32_t val);
+uint32_t e1000_eecd_read(struct e1000 *e, unsigned w);
+void e1000_eecd_write(struct e1000 *e, unsigned w, uint32_t val);
+
+#endif
