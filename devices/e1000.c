@@ -34,69 +34,24 @@
 
 /* 2. State: struct e1000 in e1000.h */
 
-#define E1000_BAR_MEM  0
-#define E1000_BAR_IO   2 /* as on the real part; BAR 1 would be the flash */
-#define E1000_MEM_SIZE 0x20000
-#define E1000_IO_SIZE  8
-#define E1000_IOADDR   0 /* [13.3] */
-#define E1000_IODATA   4
+#define E1000_BAR_MEM 0
+#define E1000_BAR_IO  2 /* as on the real part; BAR 1 would be the flash */
 
 static struct e1000 *e1000_of(struct nic *n)
 {
 	return container_of(n, struct e1000, nic);
 }
 
-static bool e1000_loopback(const struct e1000 *e)
+bool e1000_loopback(const struct e1000 *e)
 {
 	return (e1000_get(e, E1000_RCTL) & E1000_RCTL_LBM_MAC) || e1000_phy_loopback(e);
 }
 
-static int e1000_loop(struct e1000 *e, const struct e1000_frame *f);
 static void e1000_rx_done(struct e1000 *e);
 
 /* 3. Registers */
 
-/* The chip knows aligned 32-bit accesses only [13.2]. */
-static uint64_t e1000_mem_read(void *dev, uint64_t off, unsigned size)
-{
-	return off & 3 ? bus_ones(size) : e1000_reg_read(dev, (uint32_t)off);
-}
-
-static void e1000_mem_write(void *dev, uint64_t off, unsigned size, uint64_t val)
-{
-	struct e1000 *e = dev;
-
-	if (size == 4 && !(off & 3))
-		e1000_reg_write(e, (uint32_t)off, (uint32_t)val);
-	else
-		nic_guest_fault(&e->nic, "unaligned register write");
-}
-
-/* Through the I/O BAR the stock driver resets the chip: address, then data [13.3]. */
-static uint64_t e1000_io_read(void *dev, uint64_t off, unsigned size)
-{
-	struct e1000 *e = dev;
-	uint32_t addr = atomic_load(&e->ioaddr);
-
-	if (off == E1000_IOADDR)
-		return addr;
-	if (off != E1000_IODATA || addr >= E1000_MEM_SIZE)
-		return bus_ones(size);
-	return e1000_mem_read(e, addr, size);
-}
-
-static void e1000_io_write(void *dev, uint64_t off, unsigned size, uint64_t val)
-{
-	struct e1000 *e = dev;
-	uint32_t addr = atomic_load(&e->ioaddr);
-
-	if (off == E1000_IOADDR)
-		atomic_store(&e->ioaddr, (uint32_t)val);
-	else if (off == E1000_IODATA && addr < E1000_MEM_SIZE)
-		e1000_mem_write(e, addr, size, val);
-}
-
-static void e1000_wake(struct e1000 *e)
+void e1000_wake(struct e1000 *e)
 {
 	loop_event_signal(&e->tx_kick);
 	loop_event_signal(&e->rx_kick);
@@ -142,55 +97,6 @@ void e1000_rdt_write(struct e1000 *e, unsigned w, uint32_t val)
 }
 
 /* 4. Ring */
-
-/*
- * Take the driver's tail and check the ring it is in. `base` is TDBAL or RDBAL, the
- * other registers lie at the same distances. An empty ring is fine whatever it says.
- */
-static bool e1000_ring_load(struct e1000 *e, struct e1000_ring *r, uint32_t base)
-{
-	uint32_t len = e1000_get(e, base + E1000_TDLEN - E1000_TDBAL);
-	uint64_t gpa = e1000_get(e, base) | (uint64_t)e1000_get(e, base + E1000_TDBAH - E1000_TDBAL)
-						    << 32;
-
-	/* seq_cst: descriptors before the tail are visible from here on. */
-	r->tail = atomic_load(&e->reg[(base + E1000_TDT - E1000_TDBAL) / 4]);
-	r->size = len / E1000_DESC_SIZE;
-	if (r->head == r->tail)
-		return true;
-	r->va = gm_span(&e->nic.m->mem, gpa, len);
-	if (r->va && r->head < r->size && r->tail < r->size)
-		return true;
-	nic_guest_fault(&e->nic,
-			r->va ? "ring head or tail beyond its length" : "ring outside of memory");
-	return false;
-}
-
-/* Descriptors the device owns. */
-static uint32_t e1000_ring_avail(const struct e1000_ring *r)
-{
-	return r->tail - r->head + (r->tail < r->head ? r->size : 0);
-}
-
-/* Copy the next descriptors, at most `max`; nobody looks at the originals again. */
-static unsigned e1000_ring_fetch(const struct e1000_ring *r, struct e1000_desc *d, unsigned max)
-{
-	unsigned n = MIN(max, e1000_ring_avail(r));
-	unsigned first = MIN(n, r->size - r->head);
-
-	memcpy(d, r->va + r->head * E1000_DESC_SIZE, first * sizeof(*d));
-	memcpy(d + first, r->va, (n - first) * sizeof(*d));
-	return n;
-}
-
-static uint32_t e1000_ring_advance(struct e1000_ring *r)
-{
-	uint32_t at = r->head++;
-
-	if (r->head == r->size)
-		r->head = 0;
-	return at;
-}
 
 /* The driver moved the ring: forget what was read from the old one. */
 void e1000_tx_ring_write(struct e1000 *e, unsigned w, uint32_t val)
@@ -284,7 +190,7 @@ static bool e1000_tx_one(struct e1000 *e)
 	struct e1000_pkt *p = &e->tx.pkt;
 	struct e1000_frame *f = &e->tx.frame;
 	const char *why;
-	int err = 0;
+	int err;
 
 	if (p->bad || !p->len) /* a lone empty descriptor is padding [3.3.3] */
 		goto done;
@@ -364,29 +270,31 @@ static void e1000_tx_run(struct e1000 *e)
 {
 	bool loop = e1000_loopback(e), room;
 
+	atomic_store(&e->tx_awake, true);
 	if (!(e1000_get(e, E1000_TCTL) & E1000_TCTL_EN) || !pci_bus_master(&e->nic.pci)) {
 		atomic_store(&e->tx_awake, false); /* whoever enables it kicks */
 		return;
 	}
 	if (!e1000_ring_load(e, &e->tx.ring, E1000_TDBAL))
 		goto idle;
+	if (!e->tx.pkt.ready && !e1000_ring_avail(&e->tx.ring))
+		goto idle;
 	counter_inc(&e->nic.stat.tx_batches);
 	if (loop && !e1000_ring_load(e, &e->rx.ring, E1000_RDBAL))
 		e->rx.ring.tail = e->rx.ring.head; /* nothing there */
-	room = e1000_tx_batch(e);
 	room = e1000_tx_batch(e);
 	e1000_tx_publish(e);
 	if (loop)
 		e1000_rx_done(e);
 	if (!room)
 		return; /* awake: writable() goes on */
-	if (e1000_ring_avail(&e->tx.ring)) {
-		loop_event_signal(&e->tx_kick);
-		return;
-	}
+	if (e1000_ring_avail(&e->tx.ring))
+		goto again;
 idle:
-	if (!e1000_tx_idle(e))
-		loop_event_signal(&e->tx_kick);
+	if (e1000_tx_idle(e))
+		return;
+again:
+	loop_event_signal(&e->tx_kick);
 }
 
 static void e1000_tx_kicked(struct loop_event *ev)
@@ -409,83 +317,6 @@ static bool e1000_rx_on(const struct e1000 *e)
 {
 	return (e1000_get(e, E1000_RCTL) & E1000_RCTL_EN) && pci_bus_master(&e->nic.pci) &&
 	       !e1000_loopback(e);
-}
-
-/* Describe the next buffers in rx.iov: enough for the longest frame, or what there is. */
-static unsigned e1000_rx_gather(struct e1000 *e)
-{
-	struct e1000_rx *rx = &e->rx;
-	unsigned n = MIN(rx->want, e1000_ring_avail(&rx->ring));
-
-	if (rx->fetched - rx->next < n) {
-		rx->fetched = e1000_ring_fetch(&rx->ring, rx->desc, ARRAY_SIZE(rx->desc));
-		rx->next = 0;
-	}
-	for (unsigned i = 0; i < n; i++) {
-		gpa_t at = rx->desc[rx->next + i].addr;
-		void *va = at ? gm_span(&e->nic.m->mem, at, BIT(rx->shift)) : NULL;
-
-		/* A write that nobody claims is lost, on a real bus too. */
-		rx->iov[i] = (struct iovec){ va ? va : rx->sink, BIT(rx->shift) };
-	}
-	return n;
-}
-
-/* The frame fills the first `len` bytes of the buffers in rx.iov: hand them over. */
-static void e1000_rx_report(struct e1000 *e, size_t len, const struct e1000_rx_report *rep)
-{
-	struct e1000_rx *rx = &e->rx;
-	size_t size = BIT(rx->shift);
-
-	for (unsigned i = 0; len; i++) {
-		size_t here = MIN(len, size);
-		uint64_t rest = here | (uint64_t)E1000_RXD_DD << E1000_RXD_STATUS_SHIFT;
-		uint32_t at = e1000_ring_advance(&rx->ring);
-
-		if (rx->iov[i].iov_base == rx->sink)
-			nic_guest_fault(&e->nic, "receive buffer outside of memory");
-		len -= here;
-		rx->next++;
-		if (!len) /* the last one speaks for the frame [3.2.3] */
-			rest |= (uint64_t)(rep->status | E1000_RXD_EOP) << E1000_RXD_STATUS_SHIFT |
-				(uint64_t)rep->errors << E1000_RXD_ERRORS_SHIFT |
-				(uint64_t)rep->special << E1000_RXD_SPECIAL_SHIFT |
-				(uint64_t)rep->csum << E1000_RXD_CSUM_SHIFT;
-		/* Release: the payload comes before DD (the driver's read barrier). */
-		__atomic_store_n((uint64_t *)(void *)(rx->ring.va + at * E1000_DESC_SIZE + 8), rest,
-				 __ATOMIC_RELEASE);
-	}
-	rx->delivered++;
-}
-
-/* Put a frame from private memory into the first `bufs` buffers. False: too few. */
-static bool e1000_rx_copy(struct e1000 *e, const struct e1000_in *in, unsigned bufs)
-{
-	if (in->len > (size_t)bufs << e->rx.shift)
-		return false;
-	iov_copy_in(e->rx.iov, (int)bufs, 0, in->iov[0].iov_base, in->len);
-	counter_add(&e->nic.stat.bytes_copied, in->len);
-	e1000_rx_report(e, in->len, &in->report);
-	return true;
-}
-
-/* A frame of in->len bytes lies in in->iov: in the guest's buffers (`straight`), or in
- * private memory. False when it must wait for more buffers. */
-static bool e1000_rx_frame(struct e1000 *e, struct e1000_in *in, unsigned bufs, bool straight)
-{
-	size_t wire = in->len;
-
-	if (!e1000_accept(e, in)) {
-		counter_inc(&e->nic.stat.rx_drops);
-		return true;
-	}
-	trace(NET, "%s: rx %zu bytes, status %#x", e->nic.cfg.name, wire, in->report.status);
-	counter_inc(&e->nic.stat.rx_frames);
-	counter_add(&e->nic.stat.rx_bytes, wire);
-	if (!straight)
-		return e1000_rx_copy(e, in, bufs);
-	e1000_rx_report(e, in->len, &in->report);
-	return true;
 }
 
 /* No (or too few) buffers: the backend keeps its frames until RDT moves. */
@@ -533,43 +364,6 @@ static bool e1000_rx_one(struct e1000 *e)
 	in->len = (size_t)len;
 	rx->held = !e1000_rx_frame(e, in, bufs, straight);
 	return true;
-}
-
-/* Loopback: a frame that was just sent comes in. It is not held back for want of a
- * buffer, but missed. */
-static int e1000_loop_frame(struct e1000 *e, const struct virtio_net_hdr *h,
-			    const struct iovec *iov, int cnt)
-{
-	struct e1000_rx *rx = &e->rx;
-	unsigned bufs = e1000_rx_gather(e);
-
-	rx->bounce_iov = (struct iovec){ rx->bounce, sizeof(rx->bounce) };
-	rx->held = false; /* a frame off the wire, which is not connected now */
-	rx->in.h = *h;
-	rx->in.iov = &rx->bounce_iov;
-	rx->in.cnt = 1;
-	rx->in.len = iov_copy_out(iov, cnt, 0, rx->bounce, E1000_LONG_MAX);
-	if (!(e1000_get(e, E1000_RCTL) & E1000_RCTL_EN))
-		return 0;
-	if (!bufs || !e1000_rx_frame(e, &rx->in, bufs, false))
-		rx->tally.missed++;
-	return 0;
-}
-
-static int e1000_loop_segment(void *ctx, const struct iovec *iov, int cnt)
-{
-	static const struct virtio_net_hdr finished;
-
-	return e1000_loop_frame(ctx, &finished, iov, cnt);
-}
-
-static int e1000_loop(struct e1000 *e, const struct e1000_frame *f)
-{
-	if (!offload_hdr_valid(&f->h, f->len))
-		return -EINVAL;
-	if (f->h.gso_type == VIRTIO_NET_HDR_GSO_NONE)
-		return e1000_loop_frame(e, &f->h, f->iov, f->cnt);
-	return MIN(0, offload_segment(&f->h, f->iov, f->cnt, e1000_loop_segment, e));
 }
 
 /* A batch is over: publish how far we are, and interrupt once. */
@@ -644,8 +438,7 @@ uint64_t e1000_itr_wait(uint64_t now, uint64_t last, uint32_t itr)
 	return last && now - last < gap ? gap - (now - last) : 0;
 }
 
-/* INTA# follows ICR & IMS; ITR spaces its rising edges. nic.lock held. */
-static void e1000_irq_update(struct e1000 *e)
+void e1000_irq_update(struct e1000 *e)
 {
 	bool want = e1000_get(e, E1000_ICR) & e1000_get(e, E1000_IMS);
 	uint64_t now, wait;
@@ -691,41 +484,6 @@ static void e1000_itr_expired(struct loop_timer *t)
 	pthread_mutex_unlock(&e->nic.lock);
 }
 
-uint32_t e1000_icr_read(struct e1000 *e, unsigned w)
-{
-	uint32_t causes = e1000_get(e, w * 4);
-
-	e1000_set(e, E1000_ICR, 0);
-	e1000_irq_update(e);
-	return causes;
-}
-
-void e1000_icr_write(struct e1000 *e, unsigned w, uint32_t val)
-{
-	e1000_set(e, E1000_ICR, e1000_get(e, w * 4) & ~val);
-	e1000_irq_update(e);
-}
-
-void e1000_ics_write(struct e1000 *e, unsigned w, uint32_t val)
-{
-	(void)w;
-	e1000_irq_raise(e, val & E1000_ICR_ALL);
-}
-
-void e1000_imc_write(struct e1000 *e, unsigned w, uint32_t val)
-{
-	(void)w;
-	e1000_set(e, E1000_IMS, e1000_get(e, E1000_IMS) & ~val);
-	e1000_irq_update(e);
-}
-
-/* IMS, ITR: stored by their rows. */
-void e1000_irq_write(struct e1000 *e, unsigned w, uint32_t val)
-{
-	(void)w, (void)val;
-	e1000_irq_update(e);
-}
-
 /* 8. Reset */
 
 /* As after power-on; the PHY has a reset of its own. nic.work and nic.lock held, so no
@@ -763,18 +521,6 @@ void e1000_ctrl_write(struct e1000 *e, unsigned w, uint32_t val)
 }
 
 /* 9. Operations, create, destroy */
-
-static const struct region_ops e1000_mem_ops = {
-	.read = e1000_mem_read,
-	.write = e1000_mem_write,
-	.sizes = 4,
-};
-
-static const struct region_ops e1000_io_ops = {
-	.read = e1000_io_read,
-	.write = e1000_io_write,
-	.sizes = 4,
-};
 
 static const struct pci_id e1000_pci_id = {
 	.vendor = 0x8086,

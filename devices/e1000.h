@@ -3,7 +3,8 @@
  * e1000.h: what the files of the 82540EM share, and what its test looks at.
  *
  *   e1000.c          the device: registers, rings, transmit, receive, interrupt, reset
- *   e1000_table.c    the register table, to be laid beside the manual
+ *   e1000_table.c    the register table, to be laid beside the manual, and the BARs
+ *   e1000_ring.c     descriptor rings, receive buffers, loopback
  *   e1000_offload.c  a packet's descriptors to a frame and its virtio_net_hdr
  *   e1000_filter.c   which frames come in, and what is said about their checksums
  *   e1000_count.c    statistics registers
@@ -50,6 +51,10 @@ extern const unsigned e1000_table_rows;
 
 /* The row that word `w` belongs to, or NULL. */
 const struct e1000_reg *e1000_table_row(unsigned w);
+
+extern const struct region_ops e1000_mem_ops, e1000_io_ops;
+#define E1000_MEM_SIZE 0x20000
+#define E1000_IO_SIZE  8
 
 /* An access by a vCPU thread; `off` a multiple of 4. Offsets without a register read as 0. */
 uint32_t e1000_reg_read(struct e1000 *e, uint32_t off);
@@ -226,11 +231,42 @@ void e1000_rx_ring_write(struct e1000 *e, unsigned w, uint32_t val);
 void e1000_tdt_write(struct e1000 *e, unsigned w, uint32_t val);
 void e1000_rdt_write(struct e1000 *e, unsigned w, uint32_t val);
 
+/* Enable bits, bus mastering or loopback changed: the I/O thread is to look again. */
+void e1000_wake(struct e1000 *e);
+/* INTA# follows ICR & IMS; ITR spaces its rising edges. nic.lock held. */
+void e1000_irq_update(struct e1000 *e);
 /* Add causes to ICR and interrupt if that is due. nic.lock held. */
 void e1000_irq_raise(struct e1000 *e, uint32_t causes);
 /* Nanoseconds until ITR (units of 256 ns) allows an interrupt, the last having been
  * at `last` (0: never); 0: now. */
 uint64_t e1000_itr_wait(uint64_t now, uint64_t last, uint32_t itr);
+
+/* --- e1000_ring.c --- */
+
+/*
+ * Take the driver's tail and check the ring it is in. `base` is TDBAL or RDBAL, the
+ * other registers lie at the same distances. An empty ring is fine whatever it says.
+ */
+bool e1000_ring_load(struct e1000 *e, struct e1000_ring *r, uint32_t base);
+/* Descriptors the device owns. */
+uint32_t e1000_ring_avail(const struct e1000_ring *r);
+/* Copy the next ones, at most `max`; nobody looks at the originals again. */
+unsigned e1000_ring_fetch(const struct e1000_ring *r, struct e1000_desc *d, unsigned max);
+/* Step over one; returns its position. */
+uint32_t e1000_ring_advance(struct e1000_ring *r);
+
+/* Describe the next buffers in rx.iov: enough for the longest frame, or what there is. */
+unsigned e1000_rx_gather(struct e1000 *e);
+/* Put a frame from private memory into the first `bufs` buffers. False: too few. */
+bool e1000_rx_copy(struct e1000 *e, const struct e1000_in *in, unsigned bufs);
+/* A frame of in->len bytes lies in in->iov: in the guest's buffers (`straight`), or in
+ * private memory. False when it must wait for more buffers. */
+bool e1000_rx_frame(struct e1000 *e, struct e1000_in *in, unsigned bufs, bool straight);
+
+/* MAC or PHY: what is sent comes in, and nothing reaches the backend. */
+bool e1000_loopback(const struct e1000 *e);
+/* Receive what was just sent. 0, or -EINVAL when the frame's header lies. */
+int e1000_loop(struct e1000 *e, const struct e1000_frame *f);
 
 /* --- e1000_offload.c --- */
 

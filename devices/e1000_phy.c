@@ -116,6 +116,8 @@ static void e1000_phy_write(struct e1000 *e, unsigned reg, uint16_t val)
 	if (reg == MII_BMCR && (val & BMCR_RESET))
 		e1000_phy_reset(e);
 	e->phy[reg] = (uint16_t)((e->phy[reg] & ~mask) | (val & mask));
+	if (reg == MII_BMCR)
+		e1000_wake(e); /* loopback on or off */
 	if (reg == MII_BMCR && (val & (BMCR_RESET | BMCR_ANRESTART))) {
 		e->phy[reg] &= (uint16_t)~BMCR_ANRESTART;
 		if (e1000_phy_link(e))

@@ -10,6 +10,9 @@
  */
 #include "devices/e1000.h"
 
+#define E1000_IOADDR 0 /* in the I/O BAR [13.3] */
+#define E1000_IODATA 4
+
 /* columns: offset, name, access, mask, reset value, count, stride, quiesce, hooks */
 #define ROW(reg, acc, msk, rst, ...)                                                               \
 	{                                                                                          \
@@ -245,3 +248,94 @@ void e1000_reg_write(struct e1000 *e, uint32_t off, uint32_t val)
 	if (r->quiesce)
 		pthread_mutex_unlock(&e->nic.work);
 }
+
+/* --- interrupt causes and masks [13.4.17 - 13.4.21] --- */
+
+uint32_t e1000_icr_read(struct e1000 *e, unsigned w)
+{
+	uint32_t causes = e1000_get(e, w * 4);
+
+	e1000_set(e, E1000_ICR, 0);
+	e1000_irq_update(e);
+	return causes;
+}
+
+void e1000_icr_write(struct e1000 *e, unsigned w, uint32_t val)
+{
+	e1000_set(e, E1000_ICR, e1000_get(e, w * 4) & ~val);
+	e1000_irq_update(e);
+}
+
+void e1000_ics_write(struct e1000 *e, unsigned w, uint32_t val)
+{
+	(void)w;
+	e1000_irq_raise(e, val & E1000_ICR_ALL);
+}
+
+void e1000_imc_write(struct e1000 *e, unsigned w, uint32_t val)
+{
+	(void)w;
+	e1000_set(e, E1000_IMS, e1000_get(e, E1000_IMS) & ~val);
+	e1000_irq_update(e);
+}
+
+/* IMS, ITR: stored by their rows. */
+void e1000_irq_write(struct e1000 *e, unsigned w, uint32_t val)
+{
+	(void)w, (void)val;
+	e1000_irq_update(e);
+}
+
+/* --- the two BARs --- */
+
+/* The chip knows aligned 32-bit accesses only [13.2]. */
+static uint64_t e1000_mem_read(void *dev, uint64_t off, unsigned size)
+{
+	return off & 3 ? bus_ones(size) : e1000_reg_read(dev, (uint32_t)off);
+}
+
+static void e1000_mem_write(void *dev, uint64_t off, unsigned size, uint64_t val)
+{
+	struct e1000 *e = dev;
+
+	if (size == 4 && !(off & 3))
+		e1000_reg_write(e, (uint32_t)off, (uint32_t)val);
+	else
+		nic_guest_fault(&e->nic, "unaligned register write");
+}
+
+/* Through the I/O BAR the stock driver resets the chip: address, then data [13.3]. */
+static uint64_t e1000_io_read(void *dev, uint64_t off, unsigned size)
+{
+	struct e1000 *e = dev;
+	uint32_t addr = atomic_load(&e->ioaddr);
+
+	if (off == E1000_IOADDR)
+		return addr;
+	if (off != E1000_IODATA || addr >= E1000_MEM_SIZE)
+		return bus_ones(size);
+	return e1000_mem_read(e, addr, size);
+}
+
+static void e1000_io_write(void *dev, uint64_t off, unsigned size, uint64_t val)
+{
+	struct e1000 *e = dev;
+	uint32_t addr = atomic_load(&e->ioaddr);
+
+	if (off == E1000_IOADDR)
+		atomic_store(&e->ioaddr, (uint32_t)val);
+	else if (off == E1000_IODATA && addr < E1000_MEM_SIZE)
+		e1000_mem_write(e, addr, size, val);
+}
+
+const struct region_ops e1000_mem_ops = {
+	.read = e1000_mem_read,
+	.write = e1000_mem_write,
+	.sizes = 4,
+};
+
+const struct region_ops e1000_io_ops = {
+	.read = e1000_io_read,
+	.write = e1000_io_write,
+	.sizes = 4,
+};
