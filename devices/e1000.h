@@ -117,7 +117,7 @@ struct e1000_frame {
 	uint8_t hdr[E1000_HDR_MAX]; /* private copy of the first bytes, corrected */
 	size_t hdr_len;
 	size_t taken;  /* bytes of the packet that hdr replaces */
-	size_t summed; /* bytes checksummed on the way */
+	size_t summed; /* payload bytes checksummed on the way */
 	struct iovec out[NET_IOV_MAX];
 };
 

@@ -51,13 +51,14 @@ void e1000_tally_tx(struct e1000_tally *t, const struct e1000_frame *f)
 		e1000_tally_good(t, head, f->len);
 		return;
 	}
-	/* Subtracting, not dividing, by a guest's number; at most 65535 rounds. */
-	for (t->tso++; left; left -= MIN(left, (size_t)f->h.gso_size)) {
-		size_t len = hdr + MIN(left, (size_t)f->h.gso_size);
+	t->tso++;
+	do { /* subtracting, not dividing, by a guest's number; at most 65535 rounds */
+		size_t len = MIN(left, (size_t)f->h.gso_size);
 
-		e1000_tally_any(t, len);
-		e1000_tally_good(t, head, len);
-	}
+		e1000_tally_any(t, hdr + len);
+		e1000_tally_good(t, head, hdr + len);
+		left -= len;
+	} while (left);
 }
 
 /* --- the registers --- */

@@ -134,7 +134,6 @@ static const char *e1000_insert_sum(struct e1000_frame *f, const struct e1000_pk
 		return "checksum offsets beyond the packet";
 	sum = (uint16_t)~offload_sum(p->iov, p->cnt, css, end - css);
 	memcpy(f->hdr + cso, &sum, sizeof(sum));
-	f->summed += end - css;
 	return NULL;
 }
 
@@ -146,8 +145,10 @@ static const char *e1000_l4_sum(struct e1000_frame *f, const struct e1000_pkt *p
 	if (css >= p->len || cso + 2 > p->len)
 		return "checksum offsets beyond the packet";
 	/* What virtio_net_hdr cannot say: an early end, a field before the start. */
-	if (cso < css || (cse && cse + 1 < p->len))
+	if (cso < css || (cse && cse + 1 < p->len)) {
+		f->summed += p->len - css;
 		return e1000_insert_sum(f, p, css, cso, cse);
+	}
 	f->h.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
 	f->h.csum_start = (uint16_t)css;
 	f->h.csum_offset = (uint16_t)(cso - css);
@@ -210,7 +211,6 @@ static void e1000_tso_lengths(struct e1000_frame *f, const struct e1000_pkt *p,
 	if (p->popts & E1000_TXD_POPTS_IXSM) {
 		sum = (uint16_t)~offload_sum(&hdr, 1, c->ipcss, c->ipcse - c->ipcss + 1u);
 		memcpy(f->hdr + c->ipcso, &sum, sizeof(sum));
-		f->summed += c->ipcse - c->ipcss + 1u;
 	}
 }
 
@@ -227,8 +227,6 @@ static const char *e1000_tso(struct e1000_frame *f, const struct e1000_pkt *p,
 	f->h.csum_start = c->tucss;
 	f->h.csum_offset = c->tucso - c->tucss;
 	f->h.hdr_len = c->hdrlen;
-	if (c->paylen <= c->mss)
-		return NULL; /* one segment needs no cutting */
 	f->h.gso_size = c->mss;
 	f->h.gso_type = c->ip4 ? VIRTIO_NET_HDR_GSO_TCPV4 : VIRTIO_NET_HDR_GSO_TCPV6;
 	if (f->hdr[c->tucss + TCP_FLAGS] & TCP_CWR)
