@@ -527,6 +527,8 @@ static void board_report(const struct board *b)
 	for (unsigned i = 0; i < b->o->cpus; i++)
 		if (b->vcpu[i].why[0])
 			log_error("%s", b->vcpu[i].why);
+	if (b->why == STOP_CRASH && !strcmp(probe_flavour(), "software"))
+		log_error("this host's KVM is software: duet probe says what it can run");
 }
 
 int board_run(const struct opts *o)

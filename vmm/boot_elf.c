@@ -40,9 +40,11 @@ static int elf_check_header(struct boot *b, Elf *e)
 	return 0;
 }
 
-static int elf_load_segment(struct boot *b, const GElf_Phdr *p)
+static int elf_load_segment(struct boot *b, Elf *e, const GElf_Phdr *p, uint64_t *entry)
 {
-	if (!p->p_memsz)
+	(void)e;
+	(void)entry;
+	if (p->p_type != PT_LOAD || !p->p_memsz)
 		return 0;
 	if (p->p_filesz > p->p_memsz)
 		return boot_fail(b, &b->kernel,
@@ -57,12 +59,16 @@ static int elf_load_segment(struct boot *b, const GElf_Phdr *p)
 }
 
 /* Look through one segment of notes. Sets *entry when the PVH note is there. */
-static void elf_scan_notes(Elf *e, const GElf_Phdr *p, uint64_t *entry)
+static int elf_scan_notes(struct boot *b, Elf *e, const GElf_Phdr *p, uint64_t *entry)
 {
-	Elf_Data *d = elf_getdata_rawchunk(e, (int64_t)p->p_offset, p->p_filesz,
-					   p->p_align == 8 ? ELF_T_NHDR8 : ELF_T_NHDR);
 	size_t off = 0, next, name, desc;
+	Elf_Data *d = NULL;
 	GElf_Nhdr n;
+
+	(void)b;
+	if (p->p_type == PT_NOTE && p->p_filesz <= ELF_NOTES_MAX)
+		d = elf_getdata_rawchunk(e, (int64_t)p->p_offset, p->p_filesz,
+					 p->p_align == 8 ? ELF_T_NHDR8 : ELF_T_NHDR);
 
 	for (; d && (next = gelf_getnote(d, off, &n, &name, &desc)) > 0; off = next) {
 		const char *base = d->d_buf;
@@ -75,9 +81,13 @@ static void elf_scan_notes(Elf *e, const GElf_Phdr *p, uint64_t *entry)
 		memcpy(&addr, base + desc, sizeof(addr));
 		*entry = addr;
 	}
+	return 0;
 }
 
-static int elf_load_segments(struct boot *b, Elf *e, uint64_t *entry)
+/* Call `visit` for each program header, once its extent in the file is known to exist. */
+static int elf_each_segment(struct boot *b, Elf *e, uint64_t *entry,
+			    int (*visit)(struct boot *b, Elf *e, const GElf_Phdr *p,
+					 uint64_t *entry))
 {
 	size_t n;
 
@@ -86,25 +96,29 @@ static int elf_load_segments(struct boot *b, Elf *e, uint64_t *entry)
 	for (size_t i = 0; i < n; i++) {
 		GElf_Phdr p;
 
-		if (!gelf_getphdr(e, (int)i, &p))
-			return boot_fail(b, &b->kernel, "is truncated: program headers missing");
-		if (p.p_type == PT_LOAD && elf_load_segment(b, &p) < 0)
+		if (!gelf_getphdr(e, (int)i, &p) || p.p_offset > b->kernel.size ||
+		    p.p_filesz > b->kernel.size - p.p_offset)
+			return boot_fail(b, &b->kernel,
+					 "is truncated: segment %zu lies beyond its %" PRIu64
+					 " bytes",
+					 i, b->kernel.size);
+		if (visit(b, e, &p, entry) < 0)
 			return -1;
-		if (p.p_type == PT_NOTE && p.p_filesz <= ELF_NOTES_MAX)
-			elf_scan_notes(e, &p, entry);
 	}
 	return 0;
 }
 
 static int elf_load_open(struct boot *b, Elf *e, uint64_t *entry)
 {
-	if (elf_check_header(b, e) < 0 || elf_load_segments(b, e, entry) < 0)
+	if (elf_check_header(b, e) < 0 || elf_each_segment(b, e, entry, elf_scan_notes) < 0)
 		return -1;
 	if (!*entry)
 		return boot_fail(
 			b, &b->kernel,
 			"is an ELF file without a PVH entry note: not a kernel, or one built "
 			"without CONFIG_PVH (then use its bzImage)");
+	if (elf_each_segment(b, e, entry, elf_load_segment) < 0)
+		return -1;
 	if (*entry < RAM_1M || *entry >= b->kernel_end)
 		return boot_fail(b, &b->kernel,
 				 "is damaged: PVH entry %#" PRIx64 " outside its segments", *entry);

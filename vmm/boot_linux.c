@@ -32,6 +32,10 @@ bool linux_is_bzimage(const uint8_t *head, size_t len)
 
 static int linux_check_header(struct boot *b, const struct setup_header *h)
 {
+	if (!h->syssize)
+		return boot_fail(
+			b, &b->kernel,
+			"is truncated or damaged: a Linux boot header, but no kernel behind it");
 	if (h->version < LINUX_MIN_VERSION)
 		return boot_fail(
 			b, &b->kernel,
@@ -56,7 +60,7 @@ static int linux_load_payload(struct boot *b, const struct setup_header *h)
 	uint64_t payload = (uint64_t)h->syssize * 16;
 	uint64_t room = h->init_size;
 
-	if (!payload || payload > room)
+	if (payload > room)
 		return boot_fail(b, &b->kernel,
 				 "is damaged: %" PRIu64 " bytes of code, room for %" PRIu64,
 				 payload, room);

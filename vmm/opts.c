@@ -427,6 +427,7 @@ int opts_parse(struct opts *o, int argc, char **argv)
 		return opts_options(o, argc, argv, "+:hV", opts_probe);
 	}
 	if (!*cmd)
-		return opts_fail(o, "no command; try duet help");
+		return opts_fail(o,
+				 "no command; usage: duet run|probe|help|version, see duet help");
 	return opts_fail(o, "unknown command '%s'; known: run, probe, help, version", cmd);
 }

@@ -132,11 +132,8 @@ static enum verdict exit_internal_error(struct vcpu *c, struct kvm_run *r)
 	char insn[3 * sizeof(r->emulation_failure.insn_bytes) + 1];
 
 	exit_insn_bytes(r, insn, sizeof(insn));
-	return vcpu_explain(c, VERDICT_CRASH, "KVM internal error %u (%s), instruction bytes %s%s",
-			    r->internal.suberror, exit_suberror(r->internal.suberror), insn,
-			    r->internal.suberror == KVM_INTERNAL_ERROR_EMULATION
-				    ? "; `duet probe` says what this KVM can run"
-				    : "");
+	return vcpu_explain(c, VERDICT_CRASH, "KVM internal error %u (%s), instruction bytes %s",
+			    r->internal.suberror, exit_suberror(r->internal.suberror), insn);
 }
 
 static enum verdict exit_fail_entry(struct vcpu *c, struct kvm_run *r)
