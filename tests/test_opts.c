@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: MIT */
+/* test_opts.c: the command line: what is understood, and what a mistake is told. */
+#include "tests/check_main.h"
+#include "vmm/opts.h"
+#include "vmm/util.h"
+
+#include <string.h>
+
+#define ARGS_MAX 32
+
+static struct opts o;
+
+/* Parse the words of `line`, separated by single blanks; '_' stands for an empty word. */
+static int parse(const char *line)
+{
+	static char text[512];
+	char *argv[ARGS_MAX] = { (char *)"duet" }, *save, *word;
+	int argc = 1;
+
+	snprintf(text, sizeof(text), "%s", line);
+	for (word = strtok_r(text, " ", &save); word; word = strtok_r(NULL, " ", &save))
+		argv[argc++] = strcmp(word, "_") ? word : (char *)"";
+	argv[argc] = NULL;
+	return opts_parse(&o, argc, argv);
+}
+
+START_TEST(run_has_defaults)
+{
+	ck_assert_int_eq(parse("run -k vmlinuz"), 0);
+	ck_assert_int_eq(o.command, OPTS_RUN);
+	ck_assert_str_eq(o.kernel, "vmlinuz");
+	ck_assert_uint_eq(o.memory, UINT64_C(512) << 20);
+	ck_assert_uint_eq(o.cpus, 1);
+	ck_assert_uint_eq(o.n_nics, 0);
+	ck_assert_int_eq(o.serial2_fd, -1);
+	ck_assert_ptr_null(o.initrd);
+}
+END_TEST
+
+START_TEST(run_takes_every_option_in_both_forms)
+{
+	static const char *const lines[] = {
+		"run -k K -i I -a A -m 1G -c 4 -n e1000,null --stats S --trace net,irq "
+		"--trace-file F --serial2 O -q",
+		"run --kernel K --initrd I --append A --memory 1G --cpus 4 --net e1000,null "
+		"--stats=S --trace=net,irq --trace-file=F --serial2=O --quiet",
+	};
+
+	ck_assert_int_eq(parse(lines[_i]), 0);
+	ck_assert_str_eq(o.kernel, "K");
+	ck_assert_str_eq(o.initrd, "I");
+	ck_assert_str_eq(o.append, "A");
+	ck_assert_uint_eq(o.memory, UINT64_C(1) << 30);
+	ck_assert_uint_eq(o.cpus, 4);
+	ck_assert_uint_eq(o.n_nics, 1);
+	ck_assert_str_eq(o.stats, "S");
+	ck_assert_str_eq(o.trace, "net,irq");
+	ck_assert_str_eq(o.trace_file, "F");
+	ck_assert_str_eq(o.serial2, "O");
+	ck_assert(o.quiet);
+}
+END_TEST
+
+static const struct {
+	const char *text;
+	uint64_t bytes;
+} sizes[] = {
+	{ "512M", UINT64_C(512) << 20 }, { "512", UINT64_C(512) << 20 },
+	{ "4G", UINT64_C(4) << 30 },     { "4g", UINT64_C(4) << 30 },
+	{ "1T", UINT64_C(1) << 40 },     { "65536K", UINT64_C(64) << 20 },
+	{ "2GiB", UINT64_C(2) << 30 },   { "16M", UINT64_C(16) << 20 },
+};
+
+START_TEST(memory_has_units)
+{
+	char line[64];
+
+	snprintf(line, sizeof(line), "run -k K -m %s", sizes[_i].text);
+	ck_assert_int_eq(parse(line), 0);
+	ck_assert_uint_eq(o.memory, sizes[_i].bytes);
+}
+END_TEST
+
+START_TEST(nics_keep_their_order_and_get_addresses)
+{
+	static const uint8_t first[] = { 0x52, 0x54, 0, 0x12, 0x34, 0x56 };
+	static const uint8_t given[] = { 0x02, 0, 0, 0, 0, 1 };
+
+	ck_assert_int_eq(parse("run -k K -n e1000,tap=tap0 -n virtio,loop -n "
+			       "virtio,null,mac=02:00:00:00:00:01,mtu=9000"),
+			 0);
+	ck_assert_uint_eq(o.n_nics, 3);
+	ck_assert_int_eq(o.nic[0].model, OPTS_E1000);
+	ck_assert_str_eq(o.nic[0].backend, "tap");
+	ck_assert_str_eq(o.nic[0].ifname, "tap0");
+	ck_assert_mem_eq(o.nic[0].mac, first, 6);
+	ck_assert_uint_eq(o.nic[0].mtu, 0);
+	ck_assert_int_eq(o.nic[1].model, OPTS_VIRTIO);
+	ck_assert_str_eq(o.nic[1].backend, "loop");
+	ck_assert_uint_eq(o.nic[1].mac[5], 0x57);
+	ck_assert_str_eq(o.nic[2].backend, "null");
+	ck_assert_mem_eq(o.nic[2].mac, given, 6);
+	ck_assert_uint_eq(o.nic[2].mtu, 9000);
+}
+END_TEST
+
+START_TEST(serial2_takes_a_descriptor)
+{
+	ck_assert_int_eq(parse("run -k K --serial2 fd:5"), 0);
+	ck_assert_int_eq(o.serial2_fd, 5);
+}
+END_TEST
+
+static const struct {
+	const char *line;
+	enum opts_command command;
+	const char *topic;
+} commands[] = {
+	{ "help", OPTS_HELP, NULL },
+	{ "-h", OPTS_HELP, NULL },
+	{ "--help", OPTS_HELP, NULL },
+	{ "help run", OPTS_HELP, "run" },
+	{ "help probe", OPTS_HELP, "probe" },
+	{ "run -h", OPTS_HELP, "run" },
+	{ "run --help", OPTS_HELP, "run" },
+	{ "run -m 0G -h", -1, NULL },
+	{ "probe -h", OPTS_HELP, "probe" },
+	{ "version", OPTS_VERSION, NULL },
+	{ "-V", OPTS_VERSION, NULL },
+	{ "--version", OPTS_VERSION, NULL },
+	{ "run -V", OPTS_VERSION, "run" },
+	{ "probe", OPTS_PROBE, "probe" },
+	{ "probe --json", OPTS_PROBE, "probe" },
+};
+
+START_TEST(commands_are_told_apart)
+{
+	int ret = parse(commands[_i].line);
+
+	if ((int)commands[_i].command < 0) {
+		ck_assert_int_eq(ret, -1);
+		return;
+	}
+	ck_assert_int_eq(ret, 0);
+	ck_assert_int_eq(o.command, commands[_i].command);
+	ck_assert_pstr_eq(o.topic, commands[_i].topic);
+	ck_assert(o.json == !!strstr(commands[_i].line, "--json"));
+}
+END_TEST
+
+/* A mistake, and two words that its message must hold: what was wrong, what would do. */
+static const struct {
+	const char *line, *names, *says;
+} mistakes[] = {
+	{ "", "no command", "usage" },
+	{ "boot", "'boot'", "run, probe" },
+	{ "help me", "'me'", "run, probe" },
+	{ "run", "no kernel", "--kernel" },
+	{ "run --frob -k K", "--frob", "--help" },
+	{ "run -Z -k K", "-Z", "--help" },
+	{ "run -k", "-k", "value" },
+	{ "run --kernel", "--kernel", "value" },
+	{ "run -k K --quiet=yes", "--quiet=yes", "--help" },
+	{ "run -k K stray", "'stray'", "--help" },
+	{ "probe -k K", "-k", "duet probe --help" },
+	{ "run -k K -m 0", "--memory 0", "16M" },
+	{ "run -k K -m 1M", "--memory 1M", "16M" },
+	{ "run -k K -m 2T", "--memory 2T", "1T" },
+	{ "run -k K -m 99999999999999999999G", "99999999999999999999G", "1T" },
+	{ "run -k K -m 18014398509481984K", "18014398509481984K", "1T" },
+	{ "run -k K -m 16385K", "--memory 16385K", "4K" },
+	{ "run -k K -m lots", "--memory lots", "512M" },
+	{ "run -k K -m -512M", "--memory -512M", "512M" },
+	{ "run -k K -m 1.5G", "--memory 1.5G", "512M" },
+	{ "run -k K -m _", "--memory", "512M" },
+	{ "run -k K -c 0", "--cpus 0", "1 to 16" },
+	{ "run -k K -c 17", "--cpus 17", "1 to 16" },
+	{ "run -k K -c 1000", "--cpus 1000", "1 to 16" },
+	{ "run -k K -c abc", "--cpus abc", "1 to 16" },
+	{ "run -k K -c 2x", "--cpus 2x", "1 to 16" },
+	{ "run -k K -c 4294967297", "--cpus 4294967297", "1 to 16" },
+	{ "run -k K -n _", "model", "e1000, virtio" },
+	{ "run -k K -n ne2000,null", "ne2000", "e1000, virtio" },
+	{ "run -k K -n e1000", "no backend", "tap=IFNAME" },
+	{ "run -k K -n e1000,mac=02:00:00:00:00:01", "no backend", "loop" },
+	{ "run -k K -n e1000,tap", "tap", "value" },
+	{ "run -k K -n e1000,tap=", "tap=", "15" },
+	{ "run -k K -n e1000,tap=abcdefghijklmnop", "abcdefghijklmnop", "15" },
+	{ "run -k K -n e1000,null=1", "null=1", "no value" },
+	{ "run -k K -n e1000,null,loop", "null and loop", "one" },
+	{ "run -k K -n e1000,null,color=red", "'color'", "mac=" },
+	{ "run -k K -n e1000,null,mac", "mac", "value" },
+	{ "run -k K -n e1000,null,mac=52:54:00:12:34", "52:54:00:12:34", "unicast" },
+	{ "run -k K -n e1000,null,mac=zz:54:00:12:34:56", "zz:54", "unicast" },
+	{ "run -k K -n e1000,null,mac=01:54:00:12:34:56", "01:54", "unicast" },
+	{ "run -k K -n e1000,null,mac=00:00:00:00:00:00", "00:00", "unicast" },
+	{ "run -k K -n e1000,null,mtu=67", "mtu=67", "68 to 65535" },
+	{ "run -k K -n e1000,null,mtu=65536", "mtu=65536", "68 to 65535" },
+	{ "run -k K -n e1000,null,mtu=big", "mtu=big", "68 to 65535" },
+	{ "run -k K -n e1000,null -n virtio,null,mac=52:54:00:12:34:56", "52:54:00:12:34:56",
+	  "0 and 1" },
+	{ "run -k K -n e1000,tap=tap0 -n virtio,tap=tap0", "tap=tap0", "0 and 1" },
+	{ "run -k K -n e1000,null -n e1000,null -n e1000,null -n e1000,null -n e1000,null "
+	  "-n e1000,null -n e1000,null -n e1000,null -n virtio,loop",
+	  "virtio,loop", "at most 8" },
+	{ "run -k K --trace nett", "'nett'", "net" },
+	{ "run -k K --trace net,", "''", "mmio" },
+	{ "run -k K --trace-file F", "--trace-file F", "--trace" },
+	{ "run -k K --serial2 fd:", "fd:", "number" },
+	{ "run -k K --serial2 fd:x", "fd:x", "number" },
+	{ "run -k K --serial2 fd:99999999999", "fd:99999999999", "number" },
+	{ "run -k K --serial2 _", "--serial2", "file" },
+};
+
+START_TEST(mistake_names_itself_and_the_remedy)
+{
+	ck_assert_int_eq(parse(mistakes[_i].line), -1);
+	ck_assert_msg(strstr(o.why, mistakes[_i].names) && strstr(o.why, mistakes[_i].says),
+		      "'%s' gives '%s'", mistakes[_i].line, o.why);
+	ck_assert_ptr_null(strchr(o.why, '\n'));
+}
+END_TEST
+
+START_TEST(net_of_any_length_is_bounded)
+{
+	char line[480] = "run -k K -n e1000,null,mac=";
+
+	memset(line + strlen(line), 'f', 400);
+	ck_assert_int_eq(parse(line), -1);
+	ck_assert_ptr_nonnull(strstr(o.why, "too long"));
+}
+END_TEST
+
+START_TEST(help_fits_the_terminal_and_names_every_option)
+{
+	static const char *const topics[] = { NULL, "run", "probe" };
+	static const char *const words[] = {
+		"--kernel",  "--initrd", "--append",     "--memory",   "--cpus",  "--net",
+		"--stats",   "--trace ", "--trace-file", "--serial2",  "--quiet", "--help",
+		"--version", "exits",    "mmio",         "exit status"
+	};
+	char *text = NULL;
+	size_t size, col = 0;
+	FILE *out = open_memstream(&text, &size);
+
+	opts_help(out, topics[_i]);
+	fclose(out);
+	for (const char *p = text; *p; p++) {
+		col = *p == '\n' ? 0 : col + 1;
+		ck_assert_uint_le(col, 80);
+	}
+	for (size_t i = 0; _i < 2 && i < sizeof(words) / sizeof(words[0]); i++)
+		ck_assert_msg(strstr(text, words[i]), "no %s", words[i]);
+	ck_assert(_i < 2 || strstr(text, "--json"));
+	free(text);
+}
+END_TEST
+
+static const struct test_entry tests[] = {
+	T(run_has_defaults),
+	TLOOP(run_takes_every_option_in_both_forms, 0, 2),
+	TLOOP(memory_has_units, 0, ARRAY_SIZE(sizes)),
+	T(nics_keep_their_order_and_get_addresses),
+	T(serial2_takes_a_descriptor),
+	TLOOP(commands_are_told_apart, 0, ARRAY_SIZE(commands)),
+	TLOOP(mistake_names_itself_and_the_remedy, 0, ARRAY_SIZE(mistakes)),
+	T(net_of_any_length_is_bounded),
+	TLOOP(help_fits_the_terminal_and_names_every_option, 0, 3),
+};
+
+CHECK_MAIN("opts", tests)
