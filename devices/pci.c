@@ -28,7 +28,7 @@
 #define PCI_CONFIG_DATA   4 /* offset of 0xcfc from 0xcf8 */
 
 #define PCI_VENDOR_INTEL 0x8086
-#define PCI_DEVICE_440FX 0x1237
+#define PCI_DEVICE_HOST  0x0d57
 #define PCI_CLASS_HOST   0x060000
 
 /* Status bits that the guest clears by writing 1: errors, which never occur here. */
@@ -224,8 +224,11 @@ static void pci_config_write(struct pci_host *h, struct pci_dev *d, unsigned off
 
 static uint32_t pci_config_read(struct pci_dev *d, unsigned off, unsigned size)
 {
-	uint32_t v = pci_get(d, off, size);
+	uint32_t v;
 
+	if (d->config_reading)
+		d->config_reading(d, off, size);
+	v = pci_get(d, off, size);
 	/* The one bit that follows the device and not the guest's writes. It shows the
 	 * device's wish, whether or not INTX_DISABLE lets it out (PCI 3.0, 6.2.3). */
 	if (pci_overlaps(off, size, PCI_STATUS, 1)) {
@@ -426,15 +429,17 @@ void pci_fini(struct pci_dev *d)
 
 /* --- the host bridge -------------------------------------------------------------- */
 
-/* An Intel 440FX by its name, so that systems which look for a known bridge find one
- * (Linux's check that mechanism #1 works does); nothing of the real chip behind it. */
+/*
+ * Systems look for a host bridge to believe in mechanism #1. The number is the one that
+ * several other VMMs use for a bridge without a chip behind it; a real chipset's would
+ * make Linux work around that chipset's faults.
+ */
 static void pci_bridge_init(struct pci_host *h)
 {
 	static const struct pci_id id = {
 		.vendor = PCI_VENDOR_INTEL,
-		.device = PCI_DEVICE_440FX,
+		.device = PCI_DEVICE_HOST,
 		.class_code = PCI_CLASS_HOST,
-		.revision = 2,
 	};
 
 	pci_init(&h->bridge, &id);

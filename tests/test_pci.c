@@ -172,7 +172,7 @@ END_TEST
 START_TEST(host_bridge_sits_in_slot_0_and_ignores_writes)
 {
 	setup();
-	ck_assert_uint_eq(fake_pci_read(f, 0, PCI_VENDOR_ID, 4), 0x12378086);
+	ck_assert_uint_eq(fake_pci_read(f, 0, PCI_VENDOR_ID, 4), 0x0d578086);
 	ck_assert_uint_eq(fake_pci_read(f, 0, PCI_CLASS_DEVICE, 2), 0x0600);
 	for (unsigned off = 0; off < 256; off += 4) {
 		uint32_t was = fake_pci_read(f, 0, off, 4);
