@@ -1,0 +1,560 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * 1. Story
+ *
+ * virtio_net.c: a virtio network device (virtio 1.2, section 5.1), the paravirtual twin
+ * of e1000.c. Both files have the same nine sections, so `diff -y` shows what differs.
+ *
+ *   guest: avail ring, doorbell -> eventfd -> vnet_kick -> vnet_tx_kick
+ *     -> vnet_tx_one: chain -> header {checksum, segmentation}, iovec into guest RAM
+ *     -> net_send -> one writev
+ *     -> vnet_tx_done: used ring -> vnet_irq_update -> MSI-X, if the driver asked for it
+ *
+ *   tap readable -> vnet_rx_ready -> vnet_rx_fill: chains -> the window
+ *     -> vnet_rx_one: net_recv, one readv straight into guest RAM
+ *     -> vnet_rx_deliver: header, used ring -> vnet_irq_update
+ *
+ * The doorbell's value is not needed: the ring says it all, so the hypervisor may turn
+ * the write into an eventfd and the guest goes on without waiting for us. While we drain
+ * a ring, the driver is asked not to ring at all.
+ *
+ * Nothing is copied but headers. A 64 KiB TCP packet is one chain, one writev.
+ *
+ * Threads: frames move on the I/O thread only, in batches, holding nic.work. Everything
+ * that runs on a vCPU thread (virtio_pci.c's registers) takes nic.work too, changes
+ * state, and pokes a queue to have the I/O thread act on it; the backend is never
+ * called from a vCPU.
+ *
+ * Left out on purpose: several queue pairs, packed rings, legacy drivers, UFO/USO, RSS,
+ * announcements.
+ */
+#include "devices/virtio_net.h"
+
+#include "devices/net/offload.h"
+#include "vmm/log.h"
+
+#include <errno.h>
+#include <linux/virtio_ids.h>
+#include <string.h>
+
+#define VNET_CLASS       0x020000   /* network controller, Ethernet */
+#define VNET_LINK_PERIOD 1000000000 /* ns between two looks at the backend's link */
+
+/* 2. State: struct vnet in virtio_net.h */
+
+static struct vnet *vnet_of(struct nic *n)
+{
+	return container_of(n, struct vnet, nic);
+}
+
+/* May the device touch queue `q`? DRIVER_OK was seen, and the function is a bus master. */
+static bool vnet_live(struct vnet *v, unsigned q)
+{
+	return v->running && virtq_enabled(vnet_q(v, q)) && pci_bus_master(&v->nic.pci);
+}
+
+void vnet_poke(struct vnet *v, unsigned q)
+{
+	v->poked[q] = true;
+	loop_event_signal(&v->vp.q[q].kick);
+}
+
+/* 3. Configuration; features are in virtio_net_features.c */
+
+/* The largest frame the backend may have for us, and so the least the window must hold. */
+static size_t vnet_rx_need(const struct vnet *v)
+{
+	unsigned mtu = ETH_DATA_LEN;
+
+	if (v->nic.be->rx_offload & (NET_OFF_TSO4 | NET_OFF_TSO6))
+		return VNET_HDR_LEN + NET_FRAME_MAX;
+	if (v->nic.cfg.mtu > mtu)
+		mtu = v->nic.cfg.mtu;
+	if (v->nic.be->mtu > mtu)
+		mtu = v->nic.be->mtu;
+	return VNET_HDR_LEN + ETH_HLEN + 4 + mtu; /* 4: a VLAN tag */
+}
+
+void vnet_rx_offload_apply(struct vnet *v)
+{
+	net_set_rx_offload(v->nic.be, vnet_rx_offload(v));
+	v->rx.need = vnet_rx_need(v);
+	v->offloads_stale = false;
+}
+
+/* The link has no event to wait for. I/O thread. */
+static void vnet_link_look(struct loop_timer *t)
+{
+	struct vnet *v = container_of(t, struct vnet, link_timer);
+	uint16_t now = net_link_up(v->nic.be) ? VIRTIO_NET_S_LINK_UP : 0;
+
+	pthread_mutex_lock(&v->nic.work);
+	if (v->running && now != v->config.status) {
+		trace(NET, "%s: link %s", v->nic.cfg.name, now ? "up" : "down");
+		if (virtio_pci_config_set(&v->vp, offsetof(struct virtio_net_config, status), &now,
+					  sizeof(now), true))
+			counter_inc(&v->nic.stat.irqs);
+	}
+	if (v->running)
+		loop_timer_set(t, VNET_LINK_PERIOD);
+	pthread_mutex_unlock(&v->nic.work);
+}
+
+/* 4. Ring: the receive window; the rest is virtq.c */
+
+/*
+ * Pop chains until the largest frame fits. > 0: go on and receive, 0: wait for the driver
+ * to post more, < 0: the queue is broken.
+ *
+ * A driver may never post room for 64 KiB, so short of that we go on with what is there
+ * and a frame that does not fit is lost. But if it has had the room before and is down to
+ * the last quarter of its ring, it is only slow: waiting keeps the frame in the backend.
+ */
+static int vnet_rx_fill(struct vnet *v)
+{
+	struct virtq *q = vnet_q(v, VNET_RX);
+	struct vnet_rx *rx = &v->rx;
+
+	while (!rx->n || (rx->mergeable && rx->bytes < rx->need && rx->n < VNET_QUEUE_SIZE)) {
+		struct virtq_chain *c = &rx->chain[rx->n];
+		int got = virtq_pop(q, c, rx->iov + rx->n_iov, NET_IOV_MAX - rx->n_iov);
+
+		if (!got)
+			return rx->n && (!rx->roomy || rx->n >= q->size / 4);
+		if (got == -E2BIG && rx->n)
+			return 1;
+		if (got < 0 || c->n_out || c->in_len <= VNET_HDR_LEN) {
+			vnet_broken(v, q->fault ? q->fault : "unusable receive buffer");
+			return -1;
+		}
+		rx->n++;
+		rx->n_iov += c->n_in;
+		rx->bytes += c->in_len;
+	}
+	rx->roomy = rx->roomy || rx->bytes >= rx->need;
+	return 1;
+}
+
+/* The same, but 0 only with the doorbell on: then a kick will follow. Each round pops at
+ * least one chain, so there are at most VNET_QUEUE_SIZE. */
+static int vnet_rx_fill_or_wait(struct vnet *v)
+{
+	struct virtq *q = vnet_q(v, VNET_RX);
+	int ready;
+
+	virtq_kick_disable(q);
+	while (!(ready = vnet_rx_fill(v)) && virtq_kick_enable(q))
+		virtq_kick_disable(q);
+	return ready;
+}
+
+/* The first `n` chains are with the driver again. */
+static void vnet_rx_forget(struct vnet_rx *rx, unsigned n)
+{
+	unsigned iovs = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		iovs += rx->chain[i].n_in;
+		rx->bytes -= rx->chain[i].in_len;
+	}
+	rx->n -= n;
+	rx->n_iov -= iovs;
+	memmove(rx->chain, rx->chain + n, rx->n * sizeof(rx->chain[0]));
+	memmove(rx->iov, rx->iov + iovs, rx->n_iov * sizeof(rx->iov[0]));
+}
+
+/* 5. Transmit */
+
+/* Skip `n` bytes, which are there. */
+static const struct iovec *vnet_iov_skip(struct iovec *iov, int *cnt, size_t n)
+{
+	for (; n >= iov->iov_len; iov++, (*cnt)--)
+		n -= iov->iov_len;
+	iov->iov_base = (uint8_t *)iov->iov_base + n;
+	iov->iov_len -= n;
+	return iov;
+}
+
+/* As net_send(); -EINVAL also for a chain that is no frame. */
+static int vnet_tx_send(struct vnet *v, const struct virtq_chain *c)
+{
+	struct virtio_net_hdr_mrg_rxbuf h;
+	const struct iovec *frame;
+	int cnt = c->n_out;
+
+	if (c->n_in || c->out_len < VNET_HDR_LEN + NET_FRAME_MIN ||
+	    c->out_len > VNET_HDR_LEN + NET_FRAME_MAX)
+		return -EINVAL;
+	iov_copy_out(v->tx.iov, cnt, 0, &h, sizeof(h));
+	h.hdr.flags &= VIRTIO_NET_HDR_F_NEEDS_CSUM; /* others are to be ignored, 5.1.6.2.2 */
+	frame = vnet_iov_skip(v->tx.iov, &cnt, sizeof(h));
+	trace(NET, "%s: tx %zu bytes, gso %u/%u", v->nic.cfg.name, c->out_len - sizeof(h),
+	      h.hdr.gso_type, h.hdr.gso_size);
+	return net_send(v->nic.be, &h.hdr, frame, cnt);
+}
+
+/* Give the chain back, sent or not: a driver waits for each. */
+static void vnet_tx_done(struct vnet *v, const struct virtq_chain *c, int err)
+{
+	struct virtq *q = vnet_q(v, VNET_TX);
+
+	if (err) {
+		counter_inc(&v->nic.stat.tx_drops);
+		if (err == -EINVAL)
+			nic_guest_fault(&v->nic, "transmit chain that is no valid frame");
+	} else {
+		counter_inc(&v->nic.stat.tx_frames);
+		counter_add(&v->nic.stat.tx_bytes, c->out_len - VNET_HDR_LEN);
+	}
+	virtq_push(q, c->head, 0);
+	virtq_publish(q);
+}
+
+/* One frame. > 0: done with it, 0: none, < 0: stop for now. */
+static int vnet_tx_one(struct vnet *v)
+{
+	struct virtq *q = vnet_q(v, VNET_TX);
+	struct virtq_chain c;
+	int got = virtq_pop(q, &c, v->tx.iov, NET_IOV_MAX), err;
+
+	if (got < 0)
+		vnet_broken(v, got == -E2BIG ? "transmit chain of too many buffers" : q->fault);
+	if (got <= 0)
+		return got;
+	err = vnet_tx_send(v, &c);
+	if (err == -EAGAIN) {
+		virtq_unpop(q);
+		v->tx.blocked = true;
+		counter_inc(&v->nic.stat.tx_again);
+		return -1;
+	}
+	vnet_tx_done(v, &c, err);
+	return 1;
+}
+
+/* The doorbell, or our own poke: drain the ring, up to a batch. */
+static void vnet_tx_kick(struct vnet *v)
+{
+	struct virtq *q = vnet_q(v, VNET_TX);
+	unsigned n = 0;
+	int got = 1;
+
+	if (v->tx.blocked)
+		return;
+	virtq_kick_disable(q);
+	while (got >= 0 && n < VNET_BATCH) {
+		got = vnet_tx_one(v);
+		n += got > 0;
+		if (got)
+			continue;
+		/* Empty: ask for a kick, then look once more. */
+		if (!virtq_kick_enable(q))
+			break;
+		virtq_kick_disable(q);
+	}
+	if (n)
+		counter_inc(&v->nic.stat.tx_batches);
+	if (n == VNET_BATCH)
+		vnet_poke(v, VNET_TX);
+	vnet_irq_update(v, VNET_TX);
+}
+
+static void vnet_tx_writable(void *nic)
+{
+	struct vnet *v = nic;
+
+	pthread_mutex_lock(&v->nic.work);
+	v->tx.blocked = false;
+	if (vnet_live(v, VNET_TX))
+		vnet_tx_kick(v);
+	pthread_mutex_unlock(&v->nic.work);
+}
+
+/* 6. Receive */
+
+/* `len` bytes are in the window behind where the header goes: complete the chains that
+ * they touch, all at once, as a driver takes num_buffers of them in one go. */
+static void vnet_rx_deliver(struct vnet *v, struct virtio_net_hdr_mrg_rxbuf *h, size_t len)
+{
+	struct virtq *q = vnet_q(v, VNET_RX);
+	struct vnet_rx *rx = &v->rx;
+	size_t left = VNET_HDR_LEN + len;
+	unsigned n = 0;
+
+	while (left && n < rx->n) {
+		const struct virtq_chain *c = &rx->chain[n++];
+		size_t here = MIN(left, (size_t)c->in_len);
+
+		virtq_push(q, c->head, (uint32_t)here);
+		left -= here;
+	}
+	if (!(v->guest_offloads & BIT64(VIRTIO_NET_F_GUEST_CSUM)))
+		h->hdr.flags = 0; /* 5.1.6.4.1 */
+	h->num_buffers = (uint16_t)n;
+	iov_copy_in(rx->iov, (int)rx->n_iov, 0, h, sizeof(*h));
+	virtq_publish(q);
+	vnet_rx_forget(rx, n);
+	counter_inc(&v->nic.stat.rx_frames);
+	counter_add(&v->nic.stat.rx_bytes, len);
+	trace(NET, "%s: rx %zu bytes in %u buffers", v->nic.cfg.name, len, n);
+}
+
+/* One frame into the window, which is filled. False: none waits. */
+static bool vnet_rx_one(struct vnet *v)
+{
+	struct virtio_net_hdr_mrg_rxbuf h = { .num_buffers = 0 };
+	struct vnet_rx *rx = &v->rx;
+	int cnt = iov_slice(rx->iov, (int)rx->n_iov, sizeof(h), rx->bytes - sizeof(h), rx->payload,
+			    NET_IOV_MAX);
+	ssize_t len = net_recv(v->nic.be, &h.hdr, rx->payload, cnt);
+
+	if (!len)
+		return false;
+	/* A frame nobody wants is overwritten by the next: its chains stay in the window. */
+	if (len < 0 || !vnet_filter_accepts(v, rx->payload, cnt))
+		counter_inc(&v->nic.stat.rx_drops);
+	else
+		vnet_rx_deliver(v, &h, (size_t)len);
+	return true;
+}
+
+/* Nothing can be received: until a kick says otherwise, do not wake us. */
+static void vnet_rx_stop(struct vnet *v)
+{
+	v->rx.starved = true;
+	net_rx_enable(v->nic.be, false);
+}
+
+/* Frames wait in the backend. Called again until they do not. */
+static void vnet_rx_ready(void *nic)
+{
+	struct vnet *v = nic;
+	unsigned n = 0;
+
+	pthread_mutex_lock(&v->nic.work);
+	if (!vnet_live(v, VNET_RX) || v->offloads_stale) {
+		vnet_rx_stop(v);
+	} else if (vnet_rx_fill_or_wait(v) <= 0) {
+		counter_inc(&v->nic.stat.rx_ring_full);
+		vnet_rx_stop(v);
+	} else {
+		while (vnet_rx_one(v) && ++n < VNET_BATCH && vnet_rx_fill(v) > 0)
+			;
+		if (n)
+			counter_inc(&v->nic.stat.rx_batches);
+		vnet_irq_update(v, VNET_RX);
+	}
+	pthread_mutex_unlock(&v->nic.work);
+}
+
+/* The driver has posted buffers. */
+static void vnet_rx_kick(struct vnet *v)
+{
+	if (v->offloads_stale) {
+		vnet_rx_offload_apply(v);
+		net_log_offloads(v->nic.be, v->nic.cfg.name, vnet_rx_offload(v),
+				 vnet_tx_offload(v));
+	}
+	if (v->rx.starved && vnet_rx_fill_or_wait(v) > 0) {
+		v->rx.starved = false;
+		net_rx_enable(v->nic.be, true);
+	}
+}
+
+/* 7. Interrupt */
+
+void vnet_irq_update(struct vnet *v, unsigned q)
+{
+	struct virtq *vq = vnet_q(v, q);
+
+	if (!virtq_enabled(vq) || !virtq_irq_open(vq))
+		return;
+	if (virtq_irq_due(vq) && virtio_pci_irq(&v->vp, q))
+		counter_inc(&v->nic.stat.irqs);
+	else
+		counter_inc(&v->nic.stat.irqs_suppressed);
+}
+
+/* 8. Reset */
+
+void vnet_broken(struct vnet *v, const char *why)
+{
+	v->running = false;
+	virtio_pci_needs_reset(&v->vp, why);
+	net_rx_enable(v->nic.be, false);
+}
+
+static void vnet_driver_ok(void *dev)
+{
+	struct vnet *v = dev;
+
+	v->running = true;
+	v->rx.mergeable = virtio_pci_has(&v->vp, VIRTIO_NET_F_MRG_RXBUF);
+	v->rx.starved = true;
+	v->guest_offloads = v->vp.features & VNET_GUEST_OFFLOADS;
+	v->offloads_stale = true;
+	v->filter.by_vlan = virtio_pci_has(&v->vp, VIRTIO_NET_F_CTRL_VLAN);
+	loop_timer_set(&v->link_timer, VNET_LINK_PERIOD);
+	for (unsigned q = 0; q < VNET_QUEUES; q++)
+		vnet_poke(v, q);
+}
+
+/* On a vCPU thread, with work held: no frame is in flight. The backend may still call
+ * vnet_rx_ready() once, which then turns reception off. */
+static void vnet_reset(void *dev)
+{
+	struct vnet *v = dev;
+
+	v->running = false;
+	v->guest_offloads = 0;
+	v->tx.blocked = false;
+	v->rx = (struct vnet_rx){ .starved = true };
+	vnet_filter_reset(&v->filter);
+	virtio_pci_config_set(&v->vp, offsetof(struct virtio_net_config, mac), v->nic.cfg.mac,
+			      ETH_ALEN, false);
+}
+
+/* 9. Operations, create, destroy */
+
+/* A doorbell, on the I/O thread. */
+static void vnet_kick(void *dev, unsigned q)
+{
+	static void (*const kick[])(struct vnet *) = {
+		[VNET_RX] = vnet_rx_kick,
+		[VNET_TX] = vnet_tx_kick,
+		[VNET_CTRL] = vnet_ctrl_kick,
+	};
+	struct vnet *v = dev;
+
+	pthread_mutex_lock(&v->nic.work);
+	if (v->poked[q])
+		v->poked[q] = false;
+	else if (q == VNET_TX)
+		counter_inc(&v->nic.stat.tx_kicks);
+	else if (q == VNET_RX)
+		counter_inc(&v->nic.stat.rx_kicks);
+	if (vnet_live(v, q))
+		kick[q](v);
+	pthread_mutex_unlock(&v->nic.work);
+}
+
+static void vnet_fault(void *dev, const char *why)
+{
+	struct vnet *v = dev;
+
+	nic_guest_fault(&v->nic, why);
+}
+
+static const struct virtio_pci_ops vnet_virtio_ops = {
+	.features_ok = vnet_features_ok,
+	.driver_ok = vnet_driver_ok,
+	.reset = vnet_reset,
+	.kick = vnet_kick,
+	.fault = vnet_fault,
+};
+
+static void vnet_config_reading(struct pci_dev *d, unsigned off, unsigned size)
+{
+	virtio_pci_config_reading(&vnet_of(container_of(d, struct nic, pci))->vp, off, size);
+}
+
+static void vnet_config_written(struct pci_dev *d, unsigned off, unsigned size)
+{
+	struct vnet *v = vnet_of(container_of(d, struct nic, pci));
+
+	virtio_pci_config_written(&v->vp, off, size);
+	if (off > PCI_COMMAND + 1 || off + size <= PCI_COMMAND)
+		return;
+	/* Doorbells that rang while we were no bus master went unanswered. */
+	pthread_mutex_lock(&v->nic.work);
+	for (unsigned q = 0; v->running && q < VNET_QUEUES; q++)
+		vnet_poke(v, q);
+	pthread_mutex_unlock(&v->nic.work);
+}
+
+static void vnet_destroy(struct nic *n)
+{
+	struct vnet *v = vnet_of(n);
+
+	loop_timer_destroy(&v->link_timer);
+	virtio_pci_destroy(&v->vp);
+	nic_fini(n);
+	free(v);
+}
+
+static void vnet_stats(struct nic *n, struct json *j)
+{
+	struct vnet *v = vnet_of(n);
+
+	pthread_mutex_lock(&n->work);
+	json_u64(j, "features", v->vp.features);
+	pthread_mutex_unlock(&n->work);
+}
+
+static const struct nic_ops vnet_ops = {
+	.model = "virtio",
+	.destroy = vnet_destroy,
+	.stats = vnet_stats,
+};
+
+static void vnet_config_init(struct vnet *v)
+{
+	memcpy(v->config.mac, v->nic.cfg.mac, ETH_ALEN);
+	v->config.status = net_link_up(v->nic.be) ? VIRTIO_NET_S_LINK_UP : 0;
+	v->config.max_virtqueue_pairs = 1;
+	v->config.mtu = (uint16_t)v->nic.cfg.mtu;
+	vnet_filter_reset(&v->filter);
+	v->rx.starved = true;
+}
+
+static int vnet_init(struct vnet *v, struct pci_host *pci, unsigned slot)
+{
+	int err;
+
+	v->vp = (struct virtio_pci){
+		.ops = &vnet_virtio_ops,
+		.dev = v,
+		.m = v->nic.m,
+		.pci = &v->nic.pci,
+		.work = &v->nic.work,
+		.lock = &v->nic.lock,
+		.offered = vnet_offered(&v->nic.cfg),
+		.n_queues = VNET_QUEUES,
+		.queue_max = { VNET_QUEUE_SIZE, VNET_QUEUE_SIZE, VNET_CTRL_SIZE },
+		.config = (uint8_t *)&v->config,
+		.config_len = offsetof(struct virtio_net_config, speed),
+	};
+	err = virtio_pci_init(&v->vp, VIRTIO_ID_NET, VNET_CLASS);
+	if (err)
+		return err;
+	v->nic.pci.config_reading = vnet_config_reading;
+	v->nic.pci.config_written = vnet_config_written;
+	err = loop_timer_init(v->nic.m->loop, &v->link_timer, vnet_link_look);
+	return err ? err : pci_attach(pci, &v->nic.pci, slot);
+}
+
+struct nic *virtio_net_new(struct machine *m, struct pci_host *pci, unsigned slot,
+			   const struct nic_config *cfg, struct net *be)
+{
+	struct vnet *v = calloc(1, sizeof(*v));
+	int err;
+
+	if (!v) {
+		log_error("%s: out of memory", cfg->name);
+		net_close(be);
+		return NULL;
+	}
+	nic_init(&v->nic, &vnet_ops, m, cfg, be);
+	v->link_timer.f.fd = -1;
+	vnet_config_init(v);
+	err = vnet_init(v, pci, slot);
+	if (err) {
+		log_error("%s: cannot put a virtio-net in PCI slot %u: %s", cfg->name, slot,
+			  strerror(-err));
+		vnet_destroy(&v->nic);
+		return NULL;
+	}
+	net_attach(be, &(struct net_client){
+			       .readable = vnet_rx_ready, .writable = vnet_tx_writable, .nic = v });
+	return &v->nic;
+}
