@@ -7,8 +7,9 @@
  * Each TCP run is one stream. Each datagram is a stream of its own, seeded by its number, after
  * an 8-byte header that says which number and length it has.
  *
- * Datagrams are acknowledged over the control connection and at most UDP_WINDOW are under way,
- * far less than any queue on the path holds: a lost one was lost by the NIC.
+ * Datagrams are acknowledged over the control connection, up to the highest number seen, and at
+ * most UDP_WINDOW are under way, far less than any queue on the path holds: a lost one was lost by
+ * the NIC.
  */
 #include "guest/agent.h"
 
@@ -100,7 +101,7 @@ int check_stream_send(struct session *s)
 		sent += n;
 	}
 	s->mine.sent = sent;
-	return shutdown(s->data, SHUT_WR) ? session_fail(s, "shutdown") : 0;
+	return 0;
 }
 
 /* Reads to the end of the stream: a byte too many is as wrong as one too few. */
@@ -152,23 +153,42 @@ struct check_udp_window {
 	unsigned stalls;
 };
 
-/*
- * Blocks while the window is full. What is not acknowledged in UDP_STALL_MS is written off, so
- * that one lost datagram does not end the run; the receiver is who counts and reports it.
- */
-static int check_udp_wait(struct session *s, struct check_udp_window *w, uint64_t sent)
+/* Takes one acknowledgement; 0 also if none comes in UDP_STALL_MS. */
+static int check_udp_ack(struct session *s, struct check_udp_window *w)
 {
 	char line[512];
 
+	if (!net_read_line(&s->ctl, line, sizeof(line), UDP_STALL_MS))
+		return errno == ETIMEDOUT && !watchdog_fired ? 0
+							     : session_fail(s, "acknowledgement");
+	if (sscanf(line, "ack %" SCNu64, &w->acked) == 1)
+		return 0;
+	snprintf(s->error, sizeof(s->error), "the other half: %.120s", line);
+	return -1;
+}
+
+/*
+ * Blocks while the window is full. If it has not moved in UDP_STALL_MS, what is under way is
+ * written off, so that losses do not end the run; the receiver is who counts and reports them.
+ * (The receiver repeats itself when idle, so lines alone are no progress.)
+ */
+static int check_udp_wait(struct session *s, struct check_udp_window *w, uint64_t sent)
+{
+	uint64_t since = clock_ns();
+
 	while (sent >= w->acked + w->written_off + UDP_WINDOW) {
-		if (net_read_line(&s->ctl, line, sizeof(line), UDP_STALL_MS)) {
-			if (sscanf(line, "ack %" SCNu64, &w->acked) == 1)
-				continue;
-			snprintf(s->error, sizeof(s->error), "the other half: %.120s", line);
+		uint64_t acked = w->acked;
+
+		if (check_udp_ack(s, w))
 			return -1;
-		}
-		if (errno != ETIMEDOUT || watchdog_fired || ++w->stalls > UDP_STALLS)
+		if (w->acked != acked)
+			since = clock_ns();
+		if (clock_ns() - since < UDP_STALL_MS * NS_PER_MS)
+			continue;
+		if (++w->stalls > UDP_STALLS) {
+			errno = ETIMEDOUT;
 			return session_fail(s, "acknowledgement");
+		}
 		w->written_off = sent - w->acked;
 	}
 	return 0;
@@ -234,10 +254,11 @@ static void check_udp_one(struct session *s, struct check_udp_seen *seen, size_t
 	t->bytes += len;
 }
 
+/* Every UDP_ACK_EACH arrivals, and when idle, in case that those of the last window are lost. */
 static int check_udp_loop(struct session *s, struct check_udp_seen *seen)
 {
 	struct tally *t = &s->mine;
-	uint64_t start = clock_ns();
+	uint64_t start = clock_ns(), arrivals = 0;
 
 	while (!watchdog_fired) {
 		ssize_t n = recv(s->data, buf, sizeof(buf), 0);
@@ -248,11 +269,12 @@ static int check_udp_loop(struct session *s, struct check_udp_seen *seen)
 			return session_fail(s, "recv");
 		else if (net_readable(s->ctl.fd, 0))
 			break;
-		if (n >= 0 ? t->received % UDP_ACK_EACH == 0 : t->received > 0) {
+		if (n >= 0)
 			t->ns = clock_ns() - start;
-			if (session_say(s, "ack %" PRIu64 "\n", t->received))
-				return -1;
-		}
+		if (n >= 0 ? ++arrivals % UDP_ACK_EACH : !seen->next)
+			continue;
+		if (session_say(s, "ack %" PRIu64 "\n", seen->next))
+			return -1;
 	}
 	t->count = t->received;
 	return watchdog_fired ? session_fail(s, "recv") : session_read_end(s, &t->sent);

@@ -109,16 +109,29 @@ static int session_read_result(struct session *s)
 	return session_fail(s, "result");
 }
 
-static int session_do(struct session *s, int (*half)(struct session *s), bool udp)
+/* Both ways are closed and everything has arrived: now the count of retransmits is final. */
+static int session_close_stream(struct session *s)
+{
+	char sink[256];
+	ssize_t n;
+
+	shutdown(s->data, SHUT_WR);
+	while ((n = recv(s->data, sink, sizeof(sink), 0)) > 0)
+		;
+	s->mine.retransmits = net_retransmits(s->data);
+	return n < 0 ? session_fail(s, "end of stream") : 0;
+}
+
+static int session_do(struct session *s, const struct workload *w, int (*half)(struct session *s))
 {
 	uint64_t csum = net_csum_errors();
 	int ret;
 
 	s->mine.first_bad = s->peer.first_bad = -1;
 	ret = half(s);
+	if (!ret && !w->udp)
+		ret = session_close_stream(s);
 	s->mine.csum_errors = net_csum_errors() - csum;
-	if (!udp)
-		s->mine.retransmits = net_retransmits(s->data);
 	return ret;
 }
 
@@ -163,7 +176,7 @@ int session_run_guest(struct session *s, const char *ifname, struct in_addr host
 		return session_fail(s, ifname);
 	if (net_connect(s->ctl.fd, host, port))
 		session_fail(s, "connecting to the host half");
-	else if (!session_request(s, ifname, host) && !session_do(s, w->guest, w->udp))
+	else if (!session_request(s, ifname, host) && !session_do(s, w, w->guest))
 		ret = session_read_result(s);
 	if (s->data >= 0)
 		close(s->data);
@@ -230,7 +243,7 @@ void session_run_host(int ctl_fd)
 		uint64_t ms = s.job.count ? HOST_TIME_MAX : s.job.time_ms + s.job.warmup_ms;
 
 		watchdog_arm(ms / 1000 + 3 * STALL_MS / 1000);
-		if (!session_do(&s, w->host, w->udp))
+		if (!session_do(&s, w, w->host))
 			session_write_result(&s);
 	}
 	if (s.error[0]) {
