@@ -1,0 +1,428 @@
+# SPDX-License-Identifier: MIT
+"""What tools/traffic, tools/compare and tools/integrity have in common.
+
+Two levels. tools/traffic runs where a stock kernel can run and where taps may be made (in the
+lab, or in a network namespace of its own): it boots one guest. tools/compare and tools/integrity
+run anywhere: they find out where that place is, start tools/traffic there and follow the JSON
+lines (guest/agent.c documents them) in a file both can see.
+"""
+import argparse
+import contextlib
+import dataclasses
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+BUILD = pathlib.Path(os.environ.get("BUILD", ROOT / "build")).resolve()
+GUEST = BUILD / "guest"
+WORKLOADS = ("tcp_out", "tcp_in", "tcp_rr", "udp_out", "udp_in")
+NET = "10.77"
+TIMED_OUT = 124
+BOOT_SECONDS = 90   # more than a lab, a guest's boot and its end ever took
+
+
+class Fail(Exception):
+    """An error for the user: a message and the exit status."""
+
+    def __init__(self, message, status=1):
+        super().__init__(message)
+        self.status = status
+
+
+def main(function):
+    """Runs FUNCTION and turns Fail and signals into messages and exit statuses."""
+    name = pathlib.Path(sys.argv[0]).name
+
+    def stop(number, _frame):
+        raise SystemExit(128 + number)
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, stop)
+    try:
+        sys.exit(function())
+    except Fail as failure:
+        print(f"{name}: {failure}", file=sys.stderr)
+        sys.exit(failure.status)
+    except BrokenPipeError:
+        sys.exit(1)
+
+
+def parser(doc):
+    """An argument parser whose help is the tool's docstring."""
+    return argparse.ArgumentParser(description=doc,
+                                   formatter_class=argparse.RawDescriptionHelpFormatter)
+
+
+# ---- processes ----
+
+def tied(command):
+    """COMMAND, made to die with this process even if that is killed."""
+    return ["setpriv", "--pdeathsig", "TERM", "--", *map(str, command)]
+
+
+def end_process(process, patience=5):
+    """Asks, then forces PROCESS to end."""
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(patience)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def first_line(command):
+    """The first line COMMAND prints, or ""."""
+    try:
+        done = subprocess.run([str(word) for word in command], capture_output=True, text=True,
+                              check=False)
+    except OSError:
+        return ""
+    return (done.stdout.splitlines() or [""])[0].strip()
+
+
+# ---- JSON lines ----
+
+class Events:
+    """Follows a growing file of JSON lines."""
+
+    def __init__(self, path):
+        self.path = pathlib.Path(path)
+        self.offset = 0
+        self.rest = b""
+
+    def read(self):
+        """The objects that were completed since the last call."""
+        try:
+            with open(self.path, "rb") as file:
+                file.seek(self.offset)
+                data = file.read()
+        except FileNotFoundError:
+            return []
+        self.offset += len(data)
+        lines = (self.rest + data).split(b"\n")
+        self.rest = lines.pop()
+        return [event for event in map(self.parse, lines) if event]
+
+    @staticmethod
+    def parse(line):
+        """A line as an object; one that was damaged on its way is said to be so."""
+        if not line.strip():
+            return None
+        try:
+            event = json.loads(line)
+        except ValueError:
+            event = None
+        if isinstance(event, dict) and "kind" in event:
+            return event
+        return {"kind": "error", "error": "unreadable line: " + line[:80].decode(errors="replace")}
+
+
+class Progress:
+    """What a person sees on stderr while it runs: a bar on a terminal, else a line per run."""
+
+    WIDTH = 24
+
+    def __init__(self, quiet=False):
+        self.quiet = quiet
+        self.bar = sys.stderr.isatty() and not quiet
+        self.total = self.done = 0
+        self.each = 0.0
+        self.started = None
+
+    def say(self, text):
+        """One line that stays."""
+        if not self.quiet:
+            clear = "\r\033[K" if self.bar else ""
+            print(f"{clear}{text}", file=sys.stderr, flush=True)
+
+    def show(self, event):
+        """Takes note of an event."""
+        kind = event["kind"]
+        if kind == "guest":
+            self.say(f"guest is up: Linux {event['release']}, {event['cpus']} CPU(s)")
+        elif kind == "plan":
+            self.total, self.started = event["runs"], time.monotonic()
+            self.each = event["seconds"] / max(event["runs"], 1)
+        elif kind in ("run", "test", "error"):
+            self.step(self.describe(event))
+
+    @staticmethod
+    def describe(event):
+        """One run in a few words."""
+        what = event.get("workload") or event.get("test") or ""
+        who = f"{event.get('nic', ''):10} {what.removeprefix('check_'):8}"
+        if event["kind"] == "error":
+            return f"{who} failed: {event['error']}"
+        if event["kind"] == "run":
+            return f"{who} {event['value']:10.1f} {event['unit']}"
+        return f"{who} {'ok' if event['ok'] else 'FAILED'}"
+
+    def left(self):
+        """Seconds that the remaining runs will take, or None before anything is known."""
+        if self.done:
+            self.each = (time.monotonic() - self.started) / self.done
+        return (self.total - self.done) * self.each if self.each else None
+
+    def step(self, text):
+        """One more run is over."""
+        self.done += 1
+        left = self.left()
+        ahead = "" if left is None else f", {int(left) // 60}:{int(left) % 60:02} left"
+        if not self.bar:
+            self.say(f"{self.done:3}/{self.total} {text}{ahead}")
+            return
+        full = self.WIDTH * self.done // max(self.total, self.done)
+        line = f"[{'#' * full}{'.' * (self.WIDTH - full)}] {self.done}/{self.total}{ahead}  {text}"
+        columns = shutil.get_terminal_size().columns
+        print(f"\r\033[K{line[:columns - 1]}", end="", file=sys.stderr, flush=True)
+
+    def end(self):
+        """Leaves the terminal as it was."""
+        if self.bar:
+            print("\r\033[K", end="", file=sys.stderr, flush=True)
+
+
+# ---- the guest and its VMMs ----
+
+@dataclasses.dataclass
+class Machine:
+    """One guest: what every VMM is told in its own words."""
+    kernel: pathlib.Path
+    initrd: pathlib.Path
+    memory: str
+    cpus: int
+    append: str
+    nics: list            # "e1000", "virtio,KEY=VALUE": the one in slot N uses taps[N]
+    taps: list
+    serial2: pathlib.Path
+    stats: pathlib.Path
+
+
+def duet_command(machine):
+    """duet, as a person would start it."""
+    command = [BUILD / "duet", "run", "-k", machine.kernel, "-i", machine.initrd,
+               "-m", machine.memory, "-c", machine.cpus, "-a", machine.append,
+               "--serial2", machine.serial2, "--stats", machine.stats]
+    for nic, tap in zip(machine.nics, machine.taps):
+        model, comma, keys = nic.partition(",")
+        command += ["-n", f"{model},tap={tap}{comma}{keys}"]
+    return command
+
+
+QEMU_NICS = {"e1000": "e1000", "virtio": "virtio-net-pci,disable-legacy=on"}
+
+
+def qemu_command(machine):
+    """QEMU with the same devices in the same slots, nothing else, and no vhost."""
+    command = ["qemu-system-x86_64", "-accel", "kvm", "-cpu", "host", "-M", "q35",
+               "-m", machine.memory, "-smp", machine.cpus, "-nodefaults", "-no-user-config",
+               "-no-reboot", "-display", "none", "-vga", "none", "-serial", "stdio",
+               "-chardev", f"file,id=results,path={machine.serial2}", "-serial", "chardev:results",
+               "-device", "isa-debug-exit,iobase=0xf4,iosize=1",
+               "-kernel", machine.kernel, "-initrd", machine.initrd, "-append", machine.append]
+    for slot, (nic, tap) in enumerate(zip(machine.nics, machine.taps), 1):
+        if nic not in QEMU_NICS:
+            raise Fail(f"QEMU has no NIC \"{nic}\": one of {', '.join(QEMU_NICS)}", 2)
+        command += ["-netdev", f"tap,id=net{slot},ifname={tap},script=no,downscript=no,vhost=off",
+                    "-device", f"{QEMU_NICS[nic]},netdev=net{slot},romfile=,addr={slot},"
+                    f"mac=52:54:00:77:00:{slot:02x}"]
+    return command
+
+
+def qemu_status(status):
+    """QEMU's debug-exit device leaves (N << 1) | 1; its own errors are 1."""
+    return status >> 1 if status > 1 and status & 1 else status
+
+
+@dataclasses.dataclass
+class Vmm:
+    """A VMM: how to start it, what its exit status means, how it calls itself."""
+    command: object
+    status: object
+    version: list
+
+
+VMMS = {
+    "duet": Vmm(duet_command, lambda status: status, [BUILD / "duet", "--version"]),
+    "qemu": Vmm(qemu_command, qemu_status, ["qemu-system-x86_64", "--version"]),
+}
+
+
+# ---- the host's network ----
+
+def ip(*words):
+    """Runs ip(8)."""
+    done = subprocess.run(["ip", *words], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise Fail(f"ip {' '.join(words)}: {done.stderr.strip()}")
+
+
+@contextlib.contextmanager
+def taps(count):
+    """Makes tap1, tap2...; removes those it made on every way out."""
+    made = []
+    try:
+        for number in range(1, count + 1):
+            name = f"tap{number}"
+            ip("tuntap", "add", "dev", name, "mode", "tap", "vnet_hdr")
+            made.append(name)
+            with contextlib.suppress(OSError):   # no IPv6 here, the better
+                pathlib.Path(f"/proc/sys/net/ipv6/conf/{name}/disable_ipv6").write_text("1")
+            ip("addr", "add", f"{NET}.{number}.1/24", "dev", name)
+            ip("link", "set", name, "up")
+        yield made
+    finally:
+        for name in made:
+            ip("tuntap", "del", "dev", name, "mode", "tap")
+
+
+@contextlib.contextmanager
+def host_half(count):
+    """The agent's host half, listening on the taps' addresses only."""
+    command = [GUEST / "agent", "serve"]
+    for number in range(1, count + 1):
+        command += ["--bind", f"{NET}.{number}.1"]
+    with subprocess.Popen(tied(command), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          text=True) as server:
+        try:
+            for _ in range(count):
+                if not server.stdout.readline():
+                    raise Fail("the agent's host half did not start")
+            yield
+        finally:
+            end_process(server)
+
+
+# ---- where to run ----
+
+def probe():
+    """(can a stock kernel run on this /dev/kvm, what duet says about it)"""
+    try:
+        done = subprocess.run([BUILD / "duet", "probe"], capture_output=True, text=True,
+                              check=False)
+    except OSError as error:
+        return False, f"{BUILD / 'duet'}: {error.strerror}"
+    return done.returncode == 0, (done.stdout + done.stderr).strip()
+
+
+def flavour(text):
+    """The kind of KVM that the text of a probe names."""
+    for word in ("VMX", "SVM", "software"):
+        if re.search(rf"\b{word}\b", text, re.IGNORECASE):
+            return "software KVM" if word == "software" else word
+    return "unknown"
+
+
+def add_place_options(options):
+    """Where, on what, and how long: the options that compare and integrity share."""
+    where = options.add_mutually_exclusive_group()
+    where.add_argument("--lab", action="store_const", dest="where", const="lab",
+                       help="in the lab, whatever /dev/kvm can do")
+    where.add_argument("--kvm", action="store_const", dest="where", const="kvm",
+                       help="on this machine's /dev/kvm")
+    options.add_argument("--vmm", choices=VMMS, default="duet")
+    options.add_argument("--guest", metavar="FLAVOUR", default="generic",
+                         help="guest kernel of tools/mkguest (generic)")
+    options.add_argument("-n", "--net", metavar="MODEL[,KEY=VALUE]", action="append",
+                         help="a NIC, in PCI slot 1, 2... (e1000 and virtio)")
+    options.add_argument("-m", "--memory", default="512M")
+    options.add_argument("-c", "--cpus", type=int, default=1)
+
+
+def choose_place():
+    """"kvm" if a stock kernel can run on this machine's, else "lab"."""
+    return "kvm" if probe()[0] else "lab"
+
+
+def place_command(where, seconds):
+    """What to put before a command to run it there."""
+    if where == "lab":
+        return [ROOT / "tools" / "lab", "-t", int(seconds), "--"]
+    return ["unshare", "-n" if os.geteuid() == 0 else "-rn", "--"]
+
+
+def make_guest(name, progress):
+    """Builds the guest image, if it is not built."""
+    progress.say(f"building the guest ({name} kernel)")
+    with open(log_dir() / "mkguest.log", "wb") as log:
+        done = subprocess.run([ROOT / "tools" / "mkguest", name], stdout=log, stderr=log,
+                              check=False)
+    if done.returncode:
+        raise Fail(f"tools/mkguest {name} failed:\n{tail(log_dir() / 'mkguest.log')}")
+
+
+def log_dir():
+    """Where logs go."""
+    path = BUILD / "log"
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def tail(path, lines=15):
+    """The end of a text file."""
+    try:
+        text = pathlib.Path(path).read_text(errors="replace")
+    except OSError:
+        return ""
+    return "\n".join(text.splitlines()[-lines:])
+
+
+def run_traffic(args, mode, words, seconds, progress):
+    """Boots one guest in MODE at the place that suits; returns (where, events).
+
+    WORDS are the duet.NAME=VALUE parameters of guest/init, SECONDS what the work itself takes.
+    """
+    where = args.where or choose_place()
+    make_guest(args.guest, progress)
+    log = log_dir()
+    out = log / f"{mode}.jsonl"
+    out.unlink(missing_ok=True)
+    limit = seconds + BOOT_SECONDS
+    command = [*place_command(where, limit + BOOT_SECONDS), ROOT / "tools" / "traffic", mode,
+               "--quiet", "--out", out, "--timeout", int(limit), "--vmm", args.vmm,
+               "--guest", args.guest, "-m", args.memory, "-c", args.cpus,
+               "--console", log / f"{mode}.console"]
+    for nic in args.net or []:
+        command += ["-n", nic]
+    for name, value in words.items():
+        command += ["--set", f"{name}={value}"]
+    progress.say("running on this machine's /dev/kvm" if where == "kvm" else
+                 "running in the lab: no stock kernel can run on this machine's /dev/kvm"
+                 if args.where is None else "running in the lab, as asked")
+    return where, follow(command, out, log / f"{mode}.log", progress)
+
+
+def follow(command, out, log, progress):
+    """Runs COMMAND with its output in LOG, shows and returns the events it leaves in OUT."""
+    source, events = Events(out), []
+    with open(log, "wb") as file:
+        child = subprocess.Popen(tied(command), stdin=subprocess.DEVNULL, stdout=file, stderr=file)
+    try:
+        ended = False
+        while not ended:
+            ended = child.poll() is not None
+            fresh = source.read()
+            for event in fresh:
+                progress.show(event)
+            events += fresh
+            if not ended and not fresh:
+                time.sleep(0.1)
+    finally:
+        progress.end()
+        end_process(child, 15)
+    if not any(event["kind"] == "end" for event in events):
+        raise Fail(f"the run did not end well (status {child.returncode}):\n{tail(log)}")
+    return events
+
+
+def of_kind(events, kind):
+    """Those of that kind."""
+    return [event for event in events if event["kind"] == kind]
