@@ -57,6 +57,8 @@ static int fake_net_send(struct net *n, const struct virtio_net_hdr *h, const st
 		counter_inc(&n->stat.tx_drops);
 		return 0;
 	}
+	if (f->full_after && --f->full_after == 0)
+		f->full = true;
 	frame = fake_net_append(&f->sent, &f->sent_nr, iov_length(iov, cnt));
 	frame->hdr = *h;
 	frame->cnt = cnt;

@@ -27,10 +27,11 @@ struct fake_net {
 	struct loop *loop;
 	struct loop_event wake; /* with a loop: runs fake_net_poll() */
 	/* the test sets: */
-	bool full;       /* send() returns -EAGAIN; clear it by fake_net_set_full() */
-	bool refuse;     /* send() drops the frame, counts it, returns 0 */
-	bool link;       /* link_up(); true at first */
-	unsigned rx_can; /* set_rx_offload() grants want & rx_can; NET_OFF_ALL at first */
+	bool full;           /* send() returns -EAGAIN; clear it by fake_net_set_full() */
+	unsigned full_after; /* > 0: that many more frames, then full sets itself */
+	bool refuse;         /* send() drops the frame, counts it, returns 0 */
+	bool link;           /* link_up(); true at first */
+	unsigned rx_can;     /* set_rx_offload() grants want & rx_can; NET_OFF_ALL at first */
 	/* the test reads: */
 	bool rx_enabled;
 	bool blocked;            /* a send() got -EAGAIN; writable() is owed */
