@@ -2,6 +2,8 @@
 /* nic_rig.c: what the drivers of both NICs share: the card's slot, guest memory, books. */
 #include "tests/rig/nic_rig.h"
 
+#include "vmm/log.h"
+
 #include <check.h>
 #include <string.h>
 
@@ -183,6 +185,7 @@ static struct rig_machine *rig_machine_new(uint64_t ram)
 	struct rig_machine *m = calloc(1, sizeof(*m));
 
 	ck_assert_ptr_nonnull(m);
+	log_set_quiet(1);
 	m->f = fake_machine_new(ram ? ram : UINT64_C(128) << 20);
 	m->pci = pci_host_new(&m->f->m);
 	ck_assert_ptr_nonnull(m->pci);

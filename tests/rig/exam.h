@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/* exam.h: the questions that every part of the NICs' exam asks. They fail the test. */
+#ifndef DUET_EXAM_H
+#define DUET_EXAM_H
+
+#include "tests/check_main.h"
+#include "tests/rig/nic_rig.h"
+
+/* The i-th frame at the backend is this one (short ones may be padded to 60 bytes). */
+void exam_sent(const struct nic_rig *r, unsigned i, const void *frame, size_t len);
+/* The next frame the driver gets is this one. */
+void exam_received(struct nic_rig *r, const void *frame, size_t len);
+/* Nothing (more) was received. */
+void exam_received_none(struct nic_rig *r);
+/* A plain frame goes out and another one comes in, both to the last byte. */
+void exam_works(struct nic_rig *r);
+/* Post, kick, run and forget: `n` frames of 100 bytes, numbered from `seed`. */
+void exam_burst(struct nic_rig *r, unsigned n, uint32_t seed);
+/* Frames are accounted for: what was posted is sent or dropped, what came is received
+ * or dropped or still waits. */
+void exam_accounts(const struct nic_rig *r, unsigned posted, unsigned received);
+
+/* A row of a test table: once for each model. */
+#define EXAM(name) TLOOP(name, 0, RIG_MODELS)
+
+#endif
