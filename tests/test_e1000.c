@@ -2,7 +2,7 @@
 /*
  * test_e1000.c: the registers of the 82540EM, row by row, and what hangs on them: EEPROM,
  * PHY, interrupt causes and throttling, statistics, the I/O BAR. Frames are the subject of
- * test_e1000_frames.c, and of the scenarios that both NICs take.
+ * test_e1000_tx.c and test_e1000_rx.c, and of the scenarios that both NICs take.
  */
 #include "devices/e1000.h"
 #include "tests/check_main.h"
