@@ -128,9 +128,12 @@ static void free_memory(struct board *b)
 static int make_kernel(struct board *b)
 {
 	const struct opts *o = b->o;
-	gpa_t rsdp = acpi_write(&b->m.mem, o->cpus);
 	struct boot boot;
+	gpa_t rsdp;
 
+	if (!o->kernel)
+		return 0;
+	rsdp = acpi_write(&b->m.mem, o->cpus);
 	if (!rsdp)
 		return board_fail(EXIT_USAGE, "--memory: too little for the firmware's tables");
 	if (boot_load(&boot, &b->m.mem, o->kernel, o->initrd, o->append, rsdp, &b->entry) < 0)

@@ -56,7 +56,8 @@ struct board {
 int board_run(const struct opts *o);
 
 /* In pieces, for tests: 0 or an exit status, with the reason logged; board_destroy()
- * also after failure. */
+ * also after failure. Without o->kernel RAM stays empty: the caller fills it and says
+ * where to begin (vcpu_set_entry()) before board_start(). */
 int board_build(struct board *b, const struct opts *o);
 int board_start(struct board *b);
 /* Wait for machine.stop() or a signal, then bring all threads to a stop. */

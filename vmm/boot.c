@@ -238,6 +238,7 @@ static const uint64_t boot_gdt[] = {
 	[BOOT_SEL_CS / 8] = UINT64_C(0x00af9b000000ffff),
 	[BOOT_SEL_DS / 8] = UINT64_C(0x00cf93000000ffff),
 	[BOOT_SEL_TR / 8] = UINT64_C(0x00008b0000000067),
+	[BOOT_SEL_CS32 / 8] = UINT64_C(0x00cf9b000000ffff),
 };
 
 int boot_tables_write(const struct gmem *m)

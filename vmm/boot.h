@@ -21,9 +21,11 @@
 #define HAVE_LIBELF 1
 #endif
 
-#define BOOT_SEL_CS 0x10 /* __BOOT_CS of the Linux boot protocol: GDT entry 2 */
-#define BOOT_SEL_DS 0x18 /* __BOOT_DS */
-#define BOOT_SEL_TR 0x20
+#define BOOT_SEL_CS   0x10 /* 64-bit code: __BOOT_CS of the Linux boot protocol, GDT entry 2 */
+#define BOOT_SEL_DS   0x18 /* __BOOT_DS */
+#define BOOT_SEL_TR   0x20
+#define BOOT_SEL_CS32 0x28 /* 32-bit code */
+#define BOOT_SEL_END  0x30
 
 enum boot_mode {
 	BOOT_LONG64, /* Linux 64-bit protocol: paging on, low 4 GiB mapped 1:1, arg in RSI */

@@ -229,31 +229,29 @@ static void vcpu_set_segments(struct kvm_sregs *s, bool mode64)
 {
 	struct kvm_segment data = vcpu_segment(BOOT_SEL_DS, 3, false, mode64);
 
-	s->cs = vcpu_segment(BOOT_SEL_CS, 11, true, mode64);
+	s->cs = vcpu_segment(mode64 ? BOOT_SEL_CS : BOOT_SEL_CS32, 11, true, mode64);
 	s->ds = s->es = s->fs = s->gs = s->ss = data;
 	s->tr = (struct kvm_segment){
 		.limit = 0x67, .selector = BOOT_SEL_TR, .type = 11, .present = 1
 	};
 	s->gdt.base = BOOT_GDT;
-	s->gdt.limit = BOOT_SEL_TR + 7;
+	s->gdt.limit = BOOT_SEL_END - 1;
 	s->idt.limit = 0;
 }
 
 static int vcpu_set_sregs(struct vcpu *c, enum boot_mode mode)
 {
+	bool long_mode = mode == BOOT_LONG64;
 	struct kvm_sregs s;
 	int err = kvm_ioctl(c->fd, KVM_GET_SREGS, &s);
 
 	if (err)
 		return err;
-	vcpu_set_segments(&s, mode == BOOT_LONG64);
-	s.cr0 = X86_CR0_PE | X86_CR0_ET;
-	if (mode == BOOT_LONG64) {
-		s.cr0 |= X86_CR0_PG;
-		s.cr3 = BOOT_PAGE_TABLES;
-		s.cr4 = X86_CR4_PAE;
-		s.efer = EFER_LME | EFER_LMA;
-	}
+	vcpu_set_segments(&s, long_mode);
+	s.cr0 = X86_CR0_PE | X86_CR0_ET | (long_mode ? X86_CR0_PG : 0);
+	s.cr3 = long_mode ? BOOT_PAGE_TABLES : 0;
+	s.cr4 = long_mode ? X86_CR4_PAE : 0;
+	s.efer = long_mode ? EFER_LME | EFER_LMA : 0;
 	return kvm_ioctl(c->fd, KVM_SET_SREGS, &s);
 }
 

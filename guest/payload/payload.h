@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * payload.h: what the bare-metal guests and tests/kvm/test_payloads.c agree on.
+ * A payload starts at PAYLOAD_BASE in 32-bit protected mode with flat segments (or in
+ * 64-bit mode, where its name says so), interrupts off, and ends with a status at the
+ * debug-exit port: PASS, or the number of the step that went wrong.
+ */
+#ifndef DUET_PAYLOAD_H
+#define DUET_PAYLOAD_H
+
+#define PAYLOAD_BASE  0x1000
+#define PAYLOAD_STACK 0x5f00
+#define PASS          42
+#define CODE_SELECTOR 0x28 /* BOOT_SEL_CS32 */
+
+/* A device of the test: reads give ECHO shifted right by the offset's bytes, writes
+ * are written down. */
+#define TEST_PORT  0x500
+#define TEST_MMIO  0xd0000000
+#define ECHO_LOW   0xb0a09080
+#define ECHO_HIGH  0xf0e0d0c0
+#define EMPTY_PORT 0x580
+#define EMPTY_MMIO 0xd8000000
+
+/* Byte writes that make the device interrupt. */
+#define TEST_RAISE (TEST_PORT + 8)  /* the line whose GSI is the value goes up */
+#define TEST_LOWER (TEST_PORT + 9)  /* and down */
+#define TEST_FIRE  (TEST_PORT + 10) /* the message is sent */
+
+/* Doorbells in TEST_MMIO and TEST_PORT: offset of one of 2 bytes, 4 bytes, any size. */
+#define TEST_BELL2    0x100
+#define TEST_BELL4    0x108
+#define TEST_BELL_ANY 0x110
+#define TEST_BELL_PIO 12
+
+#define TEST_LEVEL_GSI 16
+#define TEST_EDGE_GSI  5
+#define TEST_VECTOR    0x41
+
+#define LAPIC_EOI     0xfee000b0
+#define LAPIC_SVR     0xfee000f0
+#define LAPIC_ICR_LOW 0xfee00300
+#define IOAPIC_SELECT 0xfec00000
+#define IOAPIC_WINDOW 0xfec00010
+
+#endif
