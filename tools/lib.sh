@@ -50,6 +50,14 @@ word()
 	od -An -v -j "$(($2))" -N "$3" -t "u$3" --endian=little "$1" | tr -d ' '
 }
 
+# need_bzimage FILE: by the magic of its boot header.
+need_bzimage()
+{
+	[ -r "$1" ] || die 1 "$1: cannot read it"
+	[ "$(slice "$1" $((0x202)) 4 | tr -d '\0')" = HdrS ] ||
+		die 1 "$1: not a bzImage (no HdrS at 0x202)"
+}
+
 # need PROGRAM PACKAGE: this host must have PROGRAM.
 need()
 {
