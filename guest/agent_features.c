@@ -59,35 +59,55 @@ static const char *features_sysfs(const char *ifname, const char *file)
 	return text;
 }
 
+static union {
+	struct ethtool_sset_info cmd;
+	char room[sizeof(struct ethtool_sset_info) + sizeof(uint32_t)];
+} flag_count;
+static union {
+	struct ethtool_gstrings cmd;
+	char room[sizeof(struct ethtool_gstrings) + FEATURES_MAX * ETH_GSTRING_LEN];
+} flag_names;
+static union {
+	struct ethtool_gfeatures cmd;
+	char room[sizeof(struct ethtool_gfeatures) +
+		  FEATURES_MAX / 32 * sizeof(struct ethtool_get_features_block)];
+} flags;
+
+/* Names and state of the offload flags; returns how many there are. */
+static unsigned features_read_flags(const char *ifname)
+{
+	unsigned n;
+
+	flag_count.cmd = (struct ethtool_sset_info){ .cmd = ETHTOOL_GSSET_INFO,
+						     .sset_mask = 1 << ETH_SS_FEATURES };
+	if (features_ioctl(ifname, &flag_count))
+		return 0;
+	n = flag_count.cmd.data[0];
+	if (n > FEATURES_MAX)
+		return 0;
+	/* The kernel gives names only to who knows their number. */
+	flag_names.cmd = (struct ethtool_gstrings){ .cmd = ETHTOOL_GSTRINGS,
+						    .string_set = ETH_SS_FEATURES,
+						    .len = n };
+	flags.cmd =
+		(struct ethtool_gfeatures){ .cmd = ETHTOOL_GFEATURES, .size = FEATURES_MAX / 32 };
+	return features_ioctl(ifname, &flag_names) || features_ioctl(ifname, &flags) ? 0 : n;
+}
+
 /* The names of the active offload flags, as ethtool -k has them. */
 static void features_offloads(const char *ifname)
 {
-	static union {
-		struct ethtool_gstrings cmd;
-		char room[sizeof(struct ethtool_gstrings) + FEATURES_MAX * ETH_GSTRING_LEN];
-	} names;
-	static union {
-		struct ethtool_gfeatures cmd;
-		char room[sizeof(struct ethtool_gfeatures) +
-			  FEATURES_MAX / 32 * sizeof(struct ethtool_get_features_block)];
-	} flags;
+	unsigned n = features_read_flags(ifname);
 	bool first = true;
 
-	names.cmd = (struct ethtool_gstrings){ .cmd = ETHTOOL_GSTRINGS,
-					       .string_set = ETH_SS_FEATURES,
-					       .len = FEATURES_MAX };
-	flags.cmd =
-		(struct ethtool_gfeatures){ .cmd = ETHTOOL_GFEATURES, .size = FEATURES_MAX / 32 };
 	report("\"on\":[");
-	if (!features_ioctl(ifname, &names) && !features_ioctl(ifname, &flags)) {
-		for (unsigned i = 0; i < names.cmd.len && i < flags.cmd.size * 32; i++) {
-			const char *name = (char *)names.cmd.data + i * ETH_GSTRING_LEN;
+	for (unsigned i = 0; i < n && i < flags.cmd.size * 32; i++) {
+		const char *name = (char *)flag_names.cmd.data + i * ETH_GSTRING_LEN;
 
-			if (!*name || !(flags.cmd.features[i / 32].active >> i % 32 & 1))
-				continue;
-			report("%s\"%.*s\"", first ? "" : ",", ETH_GSTRING_LEN - 1, name);
-			first = false;
-		}
+		if (!*name || !(flags.cmd.features[i / 32].active >> i % 32 & 1))
+			continue;
+		report("%s\"%.*s\"", first ? "" : ",", ETH_GSTRING_LEN - 1, name);
+		first = false;
 	}
 	report("]");
 }

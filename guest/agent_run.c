@@ -25,7 +25,7 @@ struct run_nic {
 struct run_opts {
 	struct run_nic nic[RUN_NICS];
 	unsigned nics;
-	char workload[RUN_WORKLOADS][20];
+	const struct workload *workload[RUN_WORKLOADS];
 	unsigned workloads;
 	unsigned rounds, time_ms, warmup_ms, size, port, limit;
 	uint64_t count, bytes, datagrams;
@@ -58,21 +58,18 @@ static int run_add_nic(struct run_opts *o, const char *text)
 
 static int run_add_workloads(struct run_opts *o, const char *list)
 {
-	o->workloads = 0;
-	for (const char *p = list; *p; p += *p == ',') {
-		size_t n = strcspn(p, ",");
-		char *name = o->workload[o->workloads];
+	char copy[256];
 
-		if (o->workloads == RUN_WORKLOADS || n >= sizeof(o->workload[0]))
-			return run_bad_option("workloads", list, "too much");
-		memcpy(name, p, n);
-		name[n] = '\0';
-		if (!workload_find(name) || !workload_find(name)->unit)
-			return run_bad_option("workloads", list, "there is no such workload");
-		o->workloads++;
-		p += n;
+	o->workloads = 0;
+	snprintf(copy, sizeof(copy), "%s", list);
+	for (char *name = strtok(copy, ","); name; name = strtok(NULL, ",")) {
+		const struct workload *w = workload_find(name);
+
+		if (!w || !w->unit || o->workloads == RUN_WORKLOADS)
+			return run_bad_option("workloads", name, "there is no such workload");
+		o->workload[o->workloads++] = w;
 	}
-	return 0;
+	return o->workloads ? 0 : run_bad_option("workloads", list, "names none");
 }
 
 static int run_number(const char *name, const char *text, uint64_t max, uint64_t *value)
@@ -242,7 +239,7 @@ static void run_report(const struct run_nic *nic, unsigned round, const struct s
 	run_report_cpu(cpu);
 }
 
-static int run_one(const struct run_opts *o, const struct run_nic *nic, const char *work,
+static int run_one(const struct run_opts *o, const struct run_nic *nic, const struct workload *w,
 		   unsigned round)
 {
 	struct session s = { .job = { .time_ms = o->time_ms,
@@ -252,7 +249,7 @@ static int run_one(const struct run_opts *o, const struct run_nic *nic, const ch
 	struct cpu_times before, cpu;
 	int ret;
 
-	snprintf(s.job.work, sizeof(s.job.work), "%s", work);
+	snprintf(s.job.work, sizeof(s.job.work), "%s", w->name);
 	cpu_times_read(&before);
 	ret = run_session(o, nic, &s);
 	cpu_times_read(&cpu);

@@ -12,7 +12,6 @@ import dataclasses
 import json
 import os
 import pathlib
-import re
 import shutil
 import signal
 import subprocess
@@ -304,21 +303,13 @@ def host_half(count):
 # ---- where to run ----
 
 def probe():
-    """(can a stock kernel run on this /dev/kvm, what duet says about it)"""
+    """What "duet probe --json" says about this /dev/kvm; {} if there is no duet to ask."""
     try:
-        done = subprocess.run([BUILD / "duet", "probe"], capture_output=True, text=True,
+        done = subprocess.run([BUILD / "duet", "probe", "--json"], capture_output=True, text=True,
                               check=False)
-    except OSError as error:
-        return False, f"{BUILD / 'duet'}: {error.strerror}"
-    return done.returncode == 0, (done.stdout + done.stderr).strip()
-
-
-def flavour(text):
-    """The kind of KVM that the text of a probe names."""
-    for word in ("VMX", "SVM", "software"):
-        if re.search(rf"\b{word}\b", text, re.IGNORECASE):
-            return "software KVM" if word == "software" else word
-    return "unknown"
+        return json.loads(done.stdout)
+    except (OSError, ValueError):
+        return {}
 
 
 def add_place_options(options):
@@ -339,7 +330,7 @@ def add_place_options(options):
 
 def choose_place():
     """"kvm" if a stock kernel can run on this machine's, else "lab"."""
-    return "kvm" if probe()[0] else "lab"
+    return "kvm" if probe().get("stock_kernel") else "lab"
 
 
 def place_command(where, seconds):
