@@ -37,11 +37,6 @@
 #define E1000_BAR_MEM 0
 #define E1000_BAR_IO  2 /* as on the real part; BAR 1 would be the flash */
 
-static struct e1000 *e1000_of(struct nic *n)
-{
-	return container_of(n, struct e1000, nic);
-}
-
 bool e1000_loopback(const struct e1000 *e)
 {
 	return (e1000_get(e, E1000_RCTL) & E1000_RCTL_LBM_MAC) || e1000_phy_loopback(e);
@@ -541,8 +536,9 @@ static void e1000_config_written(struct pci_dev *d, unsigned off, unsigned size)
 
 static void e1000_destroy(struct nic *n)
 {
-	struct e1000 *e = e1000_of(n);
+	struct e1000 *e = container_of(n, struct e1000, nic);
 
+	pci_fini(&n->pci);
 	loop_event_destroy(&e->tx_kick);
 	loop_event_destroy(&e->rx_kick);
 	loop_timer_destroy(&e->itr_timer);
