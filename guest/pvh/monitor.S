@@ -11,7 +11,9 @@
  * PVH enters in 32-bit protected mode, flat segments, paging and interrupts off.
  */
 #define COM1     0x3f8
+#define COM1_MCR (COM1 + 4)
 #define COM1_LSR (COM1 + 5)
+#define MCR_RTS  0x02 /* we are listening */
 #define LSR_DR   0x01
 #define LSR_THRE 0x20
 
@@ -25,6 +27,9 @@
 	.globl start
 start:
 	movl $stack_top, %esp
+	movw $COM1_MCR, %dx
+	movb $MCR_RTS, %al
+	outb %al, %dx
 	movl $ready, %esi
 1:
 	movb (%esi), %al
