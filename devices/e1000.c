@@ -37,11 +37,6 @@
 #define E1000_BAR_MEM 0
 #define E1000_BAR_IO  2 /* as on the real part; BAR 1 would be the flash */
 
-bool e1000_loopback(const struct e1000 *e)
-{
-	return (e1000_get(e, E1000_RCTL) & E1000_RCTL_LBM_MAC) || e1000_phy_loopback(e);
-}
-
 static void e1000_rx_done(struct e1000 *e);
 
 /* 3. Registers */
@@ -123,14 +118,22 @@ static void e1000_tx_report(struct e1000 *e, uint32_t at)
 	e->tx.reported = true;
 }
 
-/* The packet is through, sent or not: tell the driver, and start afresh. */
-static void e1000_tx_done(struct e1000 *e)
+/* What was held back is reported now. */
+static void e1000_tx_flush(struct e1000 *e)
 {
 	struct e1000_pkt *p = &e->tx.pkt;
 
 	for (unsigned i = 0; i < p->n_rs; i++)
 		e1000_tx_report(e, p->rs[i]);
 	p->n_rs = p->descs = 0;
+}
+
+/* The packet is through, sent or not: tell the driver, and start afresh. */
+static void e1000_tx_done(struct e1000 *e)
+{
+	struct e1000_pkt *p = &e->tx.pkt;
+
+	e1000_tx_flush(e);
 	p->cnt = 0;
 	p->len = 0;
 	p->open = p->ready = p->bad = false;
@@ -140,16 +143,12 @@ static void e1000_tx_done(struct e1000 *e)
  * driver that waits for DD for ever is the worse outcome. */
 static void e1000_tx_bad(struct e1000 *e, const char *why)
 {
-	struct e1000_pkt *p = &e->tx.pkt;
-
-	if (p->bad)
+	if (e->tx.pkt.bad)
 		return;
 	nic_guest_fault(&e->nic, why);
 	counter_inc(&e->nic.stat.tx_drops);
-	for (unsigned i = 0; i < p->n_rs; i++)
-		e1000_tx_report(e, p->rs[i]);
-	p->n_rs = p->descs = 0;
-	p->bad = true;
+	e1000_tx_flush(e);
+	e->tx.pkt.bad = true;
 }
 
 /* One descriptor, which was at ring position `at`. */
@@ -171,11 +170,9 @@ static void e1000_tx_desc(struct e1000 *e, const struct e1000_desc *d, uint32_t 
 		why = "packet without an end fills the ring";
 	if (why)
 		e1000_tx_bad(e, why);
-	if (!(d->rest & E1000_TXD_RS))
-		return;
-	if (p->bad)
+	if ((d->rest & E1000_TXD_RS) && p->bad)
 		e1000_tx_report(e, at);
-	else
+	else if (d->rest & E1000_TXD_RS)
 		p->rs[p->n_rs++] = (uint16_t)at;
 }
 
@@ -369,6 +366,7 @@ static void e1000_rx_done(struct e1000 *e)
 	uint32_t low = rx->ring.size >> (1 + ((rctl >> E1000_RCTL_RDMTS_SHIFT) & 3));
 
 	if (rx->delivered) {
+		counter_inc(&e->nic.stat.rx_batches);
 		causes = E1000_ICR_RXT0;
 		if (e1000_ring_avail(&rx->ring) <= low)
 			causes |= E1000_ICR_RXDMT0;
@@ -379,8 +377,7 @@ static void e1000_rx_done(struct e1000 *e)
 	pthread_mutex_lock(&e->nic.lock);
 	e1000_set(e, E1000_RDH, rx->ring.head);
 	e1000_fold_rx(e);
-	if (causes)
-		e1000_irq_raise(e, causes);
+	e1000_irq_raise(e, causes);
 	pthread_mutex_unlock(&e->nic.lock);
 }
 
@@ -394,7 +391,6 @@ static void e1000_rx_run(struct e1000 *e)
 		e1000_rx_starve(e);
 		return;
 	}
-	counter_inc(&e->nic.stat.rx_batches);
 	for (unsigned i = 0; i < E1000_BATCH && e1000_rx_one(e); i++)
 		;
 	e1000_rx_done(e);
@@ -509,8 +505,10 @@ static void e1000_reset(struct e1000 *e)
 void e1000_ctrl_write(struct e1000 *e, unsigned w, uint32_t val)
 {
 	(void)w;
-	if (val & E1000_CTRL_PHY_RST)
+	if (val & E1000_CTRL_PHY_RST) {
 		e1000_phy_reset(e);
+		e1000_wake(e); /* a loopback has ended */
+	}
 	if (val & E1000_CTRL_RST)
 		e1000_reset(e);
 }

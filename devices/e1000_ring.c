@@ -127,6 +127,11 @@ bool e1000_rx_frame(struct e1000 *e, struct e1000_in *in, unsigned bufs, bool st
 
 /* --- PHY and MAC loopback --- */
 
+bool e1000_loopback(const struct e1000 *e)
+{
+	return (e1000_get(e, E1000_RCTL) & E1000_RCTL_LBM_MAC) || e1000_phy_loopback(e);
+}
+
 /* Loopback: a frame that was just sent comes in. It is not held back for want of a
  * buffer, but missed. */
 static int e1000_loop_frame(struct e1000 *e, const struct virtio_net_hdr *h,
