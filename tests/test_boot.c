@@ -251,65 +251,26 @@ END_TEST
 
 /* --- what is refused ------------------------------------------------------------------ */
 
-static void bz_old(void)
-{
-	bz_header()->version = 0x20b;
-}
+#define SPOIL(name, change)                                                                        \
+	static void name(void)                                                                     \
+	{                                                                                          \
+		change;                                                                            \
+	}
 
-static void bz_low(void)
-{
-	bz_header()->loadflags = 0;
-}
-
-static void bz_32bit(void)
-{
-	bz_header()->xloadflags = 0;
-}
-
-static void bz_empty(void)
-{
-	bz_header()->syssize = 0;
-}
-
-static void bz_short(void)
-{
-	bz_header()->syssize += 1;
-}
-
-static void bz_sectors(void)
-{
-	bz_header()->setup_sects = 255;
-}
-
-static void bz_huge(void)
-{
-	bz_header()->syssize = UINT32_MAX;
-}
-
-static void bz_unaligned(void)
-{
-	bz_header()->pref_address++;
-}
-
-static void bz_below_1m(void)
-{
-	bz_header()->pref_address = 0x90000;
-}
-
-static void bz_above_3g(void)
-{
-	bz_header()->pref_address = RAM_LOW_MAX;
-}
-
-static void bz_wraps(void)
-{
-	bz_header()->pref_address = UINT64_MAX - 0xfff;
-}
-
-static void bz_too_big_for_ram(void)
-{
-	bz_header()->init_size = 100 << 20;
-}
+/* clang-format off */
+SPOIL(bz_old, bz_header()->version = 0x20b)
+SPOIL(bz_low, bz_header()->loadflags = 0)
+SPOIL(bz_32bit, bz_header()->xloadflags = 0)
+SPOIL(bz_empty, bz_header()->syssize = 0)
+SPOIL(bz_short, bz_header()->syssize += 1)
+SPOIL(bz_sectors, bz_header()->setup_sects = 255)
+SPOIL(bz_huge, bz_header()->syssize = UINT32_MAX)
+SPOIL(bz_unaligned, bz_header()->pref_address++)
+SPOIL(bz_below_1m, bz_header()->pref_address = 0x90000)
+SPOIL(bz_above_3g, bz_header()->pref_address = RAM_LOW_MAX)
+SPOIL(bz_wraps, bz_header()->pref_address = UINT64_MAX - 0xfff)
+SPOIL(bz_too_big_for_ram, bz_header()->init_size = 100 << 20)
+/* clang-format on */
 
 static const struct {
 	void (*spoil)(void);
@@ -340,105 +301,28 @@ START_TEST(bad_bzimage_is_refused)
 }
 END_TEST
 
-static void elf_class32(void)
-{
-	elf.h.e_ident[EI_CLASS] = ELFCLASS32;
-}
-
-static void elf_arm(void)
-{
-	elf.h.e_machine = EM_AARCH64;
-}
-
-static void elf_object(void)
-{
-	elf.h.e_type = ET_REL;
-}
-
-static void elf_no_note(void)
-{
-	elf.note.p_type = PT_NULL;
-}
-
-static void elf_other_note(void)
-{
-	elf.pvh.h.n_type = 17;
-}
-
-static void elf_other_name(void)
-{
-	memcpy(elf.pvh.name, "GNU", 4);
-}
-
-static void elf_note_overruns(void)
-{
-	elf.pvh.h.n_descsz = 0x7ffffff0;
-}
-
-static void elf_note_short(void)
-{
-	elf.pvh.h.n_descsz = 2;
-}
-
-static void elf_note_beyond(void)
-{
-	elf.note.p_offset = 1 << 20;
-}
-
-static void elf_code_beyond(void)
-{
-	elf.code.p_offset = UINT64_MAX - 8;
-}
-
-static void elf_code_long(void)
-{
-	elf.code.p_filesz = ELF_FILESZ + 1;
-}
-
-static void elf_file_above_mem(void)
-{
-	elf.code.p_memsz = 16;
-}
-
-static void elf_at_0(void)
-{
-	elf.code.p_paddr = 0;
-}
-
-static void elf_at_3g(void)
-{
-	elf.code.p_paddr = RAM_LOW_MAX - 4096;
-}
-
-static void elf_wraps(void)
-{
-	elf.code.p_memsz = UINT64_MAX;
-}
-
-static void elf_above_ram(void)
-{
-	elf.code.p_memsz = UINT64_C(200) << 20;
-}
-
-static void elf_entry_outside(void)
-{
-	elf.pvh.entry = 0x1000;
-}
-
-static void elf_entry_behind(void)
-{
-	elf.pvh.entry = (uint32_t)(ELF_CODE + ELF_MEMSZ);
-}
-
-static void elf_no_segments(void)
-{
-	elf.h.e_phnum = 0;
-}
-
-static void elf_many_segments(void)
-{
-	elf.h.e_phnum = 5000;
-}
+/* clang-format off */
+SPOIL(elf_class32, elf.h.e_ident[EI_CLASS] = ELFCLASS32)
+SPOIL(elf_arm, elf.h.e_machine = EM_AARCH64)
+SPOIL(elf_object, elf.h.e_type = ET_REL)
+SPOIL(elf_no_note, elf.note.p_type = PT_NULL)
+SPOIL(elf_other_note, elf.pvh.h.n_type = 17)
+SPOIL(elf_other_name, memcpy(elf.pvh.name, "GNU", 4))
+SPOIL(elf_note_overruns, elf.pvh.h.n_descsz = 0x7ffffff0)
+SPOIL(elf_note_short, elf.pvh.h.n_descsz = 2)
+SPOIL(elf_note_beyond, elf.note.p_offset = 1 << 20)
+SPOIL(elf_code_beyond, elf.code.p_offset = UINT64_MAX - 8)
+SPOIL(elf_code_long, elf.code.p_filesz = ELF_FILESZ + 1)
+SPOIL(elf_file_above_mem, elf.code.p_memsz = 16)
+SPOIL(elf_at_0, elf.code.p_paddr = 0)
+SPOIL(elf_at_3g, elf.code.p_paddr = RAM_LOW_MAX - 4096)
+SPOIL(elf_wraps, elf.code.p_memsz = UINT64_MAX)
+SPOIL(elf_above_ram, elf.code.p_memsz = UINT64_C(200) << 20)
+SPOIL(elf_entry_outside, elf.pvh.entry = 0x1000)
+SPOIL(elf_entry_behind, elf.pvh.entry = (uint32_t)(ELF_CODE + ELF_MEMSZ))
+SPOIL(elf_no_segments, elf.h.e_phnum = 0)
+SPOIL(elf_many_segments, elf.h.e_phnum = 5000)
+/* clang-format on */
 
 static const struct {
 	void (*spoil)(void);

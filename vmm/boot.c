@@ -95,19 +95,24 @@ static uint64_t boot_mib(uint64_t bytes)
 	return (bytes >> 20) + !!(bytes & 0xfffff);
 }
 
-int boot_room(struct boot *b, gpa_t gpa, uint64_t size)
+int boot_range(struct boot *b, gpa_t gpa, uint64_t size)
 {
-	if (gpa < RAM_1M || gpa >= RAM_LOW_MAX || size > RAM_LOW_MAX - gpa)
-		return boot_fail(b, &b->kernel,
-				 "wants to be at %#" PRIx64 "-%#" PRIx64
-				 ", outside 1 MiB to 3 GiB: damaged, or not for a PC",
-				 gpa, gpa + size);
-	if (gpa + size > boot_low_ram(b))
-		return boot_fail(b, &b->kernel,
-				 "needs %" PRIu64 " MiB of RAM to start, the guest has %" PRIu64
-				 ": raise --memory",
-				 boot_mib(gpa + size), b->mem->size >> 20);
-	return 0;
+	if (gpa >= RAM_1M && gpa < RAM_LOW_MAX && size <= RAM_LOW_MAX - gpa)
+		return 0;
+	return boot_fail(b, &b->kernel,
+			 "wants to be at %#" PRIx64 "-%#" PRIx64
+			 ", outside 1 MiB to 3 GiB: damaged, or not for a PC",
+			 gpa, gpa + size);
+}
+
+int boot_room(struct boot *b, gpa_t end)
+{
+	if (end <= boot_low_ram(b))
+		return 0;
+	return boot_fail(b, &b->kernel,
+			 "needs %" PRIu64 " MiB of RAM to start, the guest has %" PRIu64
+			 ": raise --memory",
+			 boot_mib(end), b->mem->size >> 20);
 }
 
 /* As high as the kernel allows, page-aligned, above all that it uses to start. */

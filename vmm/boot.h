@@ -73,8 +73,10 @@ int boot_fail(struct boot *b, const struct boot_file *f, const char *fmt, ...) P
 /* Copy `len` bytes at `off` of `f`; the file must have them all. 0 or -1 (boot_fail). */
 int boot_read(struct boot *b, const struct boot_file *f, uint64_t off, void *dst, uint64_t len);
 
-/* Check that [gpa, gpa + size) is low RAM above 1 MiB; else say how much RAM it takes. */
-int boot_room(struct boot *b, gpa_t gpa, uint64_t size);
+/* Check that [gpa, gpa + size) is where low RAM may be, above 1 MiB. 0 or -1. */
+int boot_range(struct boot *b, gpa_t gpa, uint64_t size);
+/* Check that low RAM reaches up to `end`, else say how much it takes. 0 or -1. */
+int boot_room(struct boot *b, gpa_t end);
 
 /* Place initrd (NULL: none) and command line; fills b->info. */
 int boot_load_initrd(struct boot *b, const char *path);

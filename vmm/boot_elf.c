@@ -40,7 +40,8 @@ static int elf_check_header(struct boot *b, Elf *e)
 	return 0;
 }
 
-static int elf_load_segment(struct boot *b, Elf *e, const GElf_Phdr *p, uint64_t *entry)
+/* Where the kernel ends once all of it is loaded. */
+static int elf_measure_segment(struct boot *b, Elf *e, const GElf_Phdr *p, uint64_t *entry)
 {
 	(void)e;
 	(void)entry;
@@ -49,10 +50,19 @@ static int elf_load_segment(struct boot *b, Elf *e, const GElf_Phdr *p, uint64_t
 	if (p->p_filesz > p->p_memsz)
 		return boot_fail(b, &b->kernel,
 				 "is damaged: a segment larger in the file than in memory");
-	if (boot_room(b, p->p_paddr, p->p_memsz) < 0)
+	if (boot_range(b, p->p_paddr, p->p_memsz) < 0)
 		return -1;
 	if (p->p_paddr + p->p_memsz > b->kernel_end)
 		b->kernel_end = p->p_paddr + p->p_memsz;
+	return 0;
+}
+
+static int elf_load_segment(struct boot *b, Elf *e, const GElf_Phdr *p, uint64_t *entry)
+{
+	(void)e;
+	(void)entry;
+	if (p->p_type != PT_LOAD || !p->p_memsz)
+		return 0;
 	/* What the file does not fill is zero already: RAM is fresh. */
 	return boot_read(b, &b->kernel, p->p_offset, gm_span(b->mem, p->p_paddr, p->p_memsz),
 			 p->p_filesz);
@@ -69,13 +79,12 @@ static int elf_scan_notes(struct boot *b, Elf *e, const GElf_Phdr *p, uint64_t *
 	if (p->p_type == PT_NOTE && p->p_filesz <= ELF_NOTES_MAX)
 		d = elf_getdata_rawchunk(e, (int64_t)p->p_offset, p->p_filesz,
 					 p->p_align == 8 ? ELF_T_NHDR8 : ELF_T_NHDR);
-
 	for (; d && (next = gelf_getnote(d, off, &n, &name, &desc)) > 0; off = next) {
 		const char *base = d->d_buf;
 		uint32_t addr;
 
 		if (n.n_type != PVH_NOTE_ENTRY || n.n_namesz != sizeof(PVH_NOTE_NAME) ||
-		    memcmp(base + name, PVH_NOTE_NAME, sizeof(PVH_NOTE_NAME)) ||
+		    memcmp(base + name, PVH_NOTE_NAME, sizeof(PVH_NOTE_NAME)) != 0 ||
 		    n.n_descsz < sizeof(addr))
 			continue;
 		memcpy(&addr, base + desc, sizeof(addr));
@@ -117,12 +126,14 @@ static int elf_load_open(struct boot *b, Elf *e, uint64_t *entry)
 			b, &b->kernel,
 			"is an ELF file without a PVH entry note: not a kernel, or one built "
 			"without CONFIG_PVH (then use its bzImage)");
-	if (elf_each_segment(b, e, entry, elf_load_segment) < 0)
+	if (elf_each_segment(b, e, entry, elf_measure_segment) < 0)
 		return -1;
 	if (*entry < RAM_1M || *entry >= b->kernel_end)
 		return boot_fail(b, &b->kernel,
 				 "is damaged: PVH entry %#" PRIx64 " outside its segments", *entry);
-	return 0;
+	if (boot_room(b, b->kernel_end) < 0)
+		return -1;
+	return elf_each_segment(b, e, entry, elf_load_segment);
 }
 
 int elf_load(struct boot *b, const char *initrd, const char *cmdline, struct boot_entry *entry)

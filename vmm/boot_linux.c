@@ -64,7 +64,7 @@ static int linux_load_payload(struct boot *b, const struct setup_header *h)
 		return boot_fail(b, &b->kernel,
 				 "is damaged: %" PRIu64 " bytes of code, room for %" PRIu64,
 				 payload, room);
-	if (boot_room(b, h->pref_address, room) < 0)
+	if (boot_range(b, h->pref_address, room) < 0 || boot_room(b, h->pref_address + room) < 0)
 		return -1;
 	b->kernel_end = h->pref_address + room;
 	return boot_read(b, &b->kernel, setup, gm_span(b->mem, h->pref_address, payload), payload);

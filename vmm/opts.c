@@ -60,7 +60,7 @@ static int opts_size(const char *s, uint64_t *bytes)
 		return -1;
 	n = strtoull(s, &end, 10);
 	for (unsigned i = 0; i < ARRAY_SIZE(units); i++) {
-		if (strcasecmp(end, units[i].suffix))
+		if (strcasecmp(end, units[i].suffix) != 0)
 			continue;
 		if (errno || n > UINT64_MAX >> units[i].shift)
 			n = UINT64_MAX >> units[i].shift;
@@ -101,7 +101,7 @@ static int opts_serial2(struct opts *o, const char *s)
 	o->serial2_fd = -1;
 	if (!*s)
 		return opts_fail(o, "--serial2: a file name or fd:N is needed");
-	if (strncmp(s, "fd:", 3))
+	if (strncmp(s, "fd:", 3) != 0)
 		return 0;
 	if (opts_number(s + 3, INT32_MAX, &fd) < 0)
 		return opts_fail(o, "--serial2 %s: fd:N takes the number of an open descriptor", s);
@@ -125,7 +125,7 @@ static int net_tap(struct opts *o, struct opts_nic *n, const char *val)
 	if (!*val || strlen(val) >= sizeof(n->ifname) || strpbrk(val, "/ \t"))
 		return opts_fail(o, "--net tap=%s: an interface's name has 1 to %d characters", val,
 				 IFNAMSIZ - 1);
-	strcpy(n->ifname, val);
+	snprintf(n->ifname, sizeof(n->ifname), "%s", val);
 	return net_backend(o, n, "tap");
 }
 
@@ -177,7 +177,7 @@ static int net_key(struct opts *o, struct opts_nic *n, char *word)
 	if (val)
 		*val++ = '\0';
 	for (unsigned i = 0; i < ARRAY_SIZE(net_keys); i++) {
-		if (strcmp(word, net_keys[i].name))
+		if (strcmp(word, net_keys[i].name) != 0)
 			continue;
 		if (net_keys[i].value && !val)
 			return opts_fail(o, "--net %s: needs a value, %s=...", word, word);
@@ -399,7 +399,7 @@ static int opts_help_topic(struct opts *o, int argc, char **argv)
 {
 	o->command = OPTS_HELP;
 	o->topic = argc > 1 ? argv[1] : NULL;
-	if (o->topic && strcmp(o->topic, "run") && strcmp(o->topic, "probe"))
+	if (o->topic && strcmp(o->topic, "run") != 0 && strcmp(o->topic, "probe") != 0)
 		return opts_fail(o, "no help on '%s'; there is: run, probe", o->topic);
 	return 0;
 }

@@ -45,7 +45,7 @@ static void probe_cpu(struct probe *p)
 	size_t size = 0;
 
 	while (f && getline(&line, &size, f) > 0) {
-		if (strncmp(line, "flags", 5))
+		if (strncmp(line, "flags", 5) != 0)
 			continue;
 		p->svm = probe_has_flag(line, "svm");
 		p->vmx = probe_has_flag(line, "vmx");
@@ -70,7 +70,7 @@ static void probe_module(struct probe *p)
 		snprintf(path, sizeof(path), "/sys/module/%s", names[i]);
 		if (!usable[i] || access(path, F_OK) != 0)
 			continue;
-		strcpy(p->module, names[i]);
+		snprintf(p->module, sizeof(p->module), "%s", names[i]);
 		snprintf(path, sizeof(path), "/sys/module/%s/parameters/nested", names[i]);
 		f = fopen(path, "re");
 		if (f && fscanf(f, "%7s", p->nested) != 1)

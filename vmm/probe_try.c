@@ -132,15 +132,17 @@ static void try_stop(struct machine *m, enum stop_reason why, int code)
 static int try_build(struct try *t, const char *code, char *why, size_t why_size)
 {
 	struct boot_entry entry = { .mode = BOOT_LONG64, .ip = TRY_CODE };
-	const char *base = probe_code_cmpxchg16b;
+	const char *base = probe_code_cmpxchg16b; /* the first */
+	/* Labels of one piece of code, though separate objects to C. */
+	size_t size = (uintptr_t)probe_code_end - (uintptr_t)base;
 	int err = kvm_open(&t->kvm, why, why_size);
 
 	if (err)
 		return err;
-	entry.ip += (uint64_t)(code - base);
+	entry.ip += (uintptr_t)code - (uintptr_t)base;
 	err = gm_init(&t->m.mem, TRY_RAM);
 	if (!err)
-		err = gm_write(&t->m.mem, TRY_CODE, base, (size_t)(probe_code_end - base));
+		err = gm_write(&t->m.mem, TRY_CODE, base, size);
 	if (!err)
 		err = boot_tables_write(&t->m.mem);
 	if (!err)
