@@ -568,6 +568,7 @@ int virtio_pci_init(struct virtio_pci *vp, unsigned type, uint32_t class_code)
 
 void virtio_pci_destroy(struct virtio_pci *vp)
 {
+	pci_fini(vp->pci);
 	for (unsigned i = 0; i < vp->n_queues; i++)
 		loop_event_destroy(&vp->q[i].kick);
 	if (vp->has_msix)
