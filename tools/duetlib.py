@@ -134,7 +134,7 @@ class Progress:
         self.bar = sys.stderr.isatty() and not quiet
         self.total = self.done = 0
         self.each = 0.0
-        self.started = None
+        self.started = time.monotonic()
 
     def say(self, text):
         """One line that stays."""
