@@ -348,10 +348,11 @@ static int opts_set(struct opts *o, int opt, const char *arg)
 	}
 }
 
-/* An option getopt did not understand. argv[optind - 1] is where it was. */
-static int opts_bad_option(struct opts *o, int ret, char **argv)
+/* An option getopt did not understand, the last word it took. (When a value is missing,
+ * musl counts that, too.) */
+static int opts_bad_option(struct opts *o, int ret, int argc, char **argv)
 {
-	const char *word = argv[optind - 1];
+	const char *word = argv[MIN(optind, argc) - 1];
 	bool is_long = !strncmp(word, "--", 2);
 	char brief[3] = { '-', (char)optopt, '\0' };
 
@@ -385,7 +386,7 @@ static int opts_options(struct opts *o, int argc, char **argv, const char *brief
 			return 0;
 		}
 		if (opt == '?' || opt == ':')
-			return opts_bad_option(o, opt, argv);
+			return opts_bad_option(o, opt, argc, argv);
 		if (opts_set(o, opt, optarg) < 0)
 			return -1;
 	}
