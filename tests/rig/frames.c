@@ -59,8 +59,11 @@ static void frame_pattern(uint8_t *p, size_t len, uint32_t seed)
 {
 	struct prng r = { .s = seed * UINT64_C(0x9e3779b97f4a7c15) + 1 };
 
-	for (size_t i = 0; i < len; i++)
-		p[i] = (uint8_t)(prng_next(&r) >> 40);
+	for (size_t i = 0; i < len; i += 8) {
+		uint64_t v = prng_next(&r);
+
+		memcpy(p + i, &v, len - i < 8 ? len - i : 8);
+	}
 }
 
 static void frame_ethernet(uint8_t *buf, const uint8_t dst[6], unsigned type)

@@ -56,6 +56,8 @@ RIG_GUEST_ACCESS static void rig_copy(volatile uint8_t *dst, const volatile uint
 	size_t i = 0;
 
 	/* Index fields must not tear, so copy naturally aligned words as words. */
+	for (; i + 8 <= len && !(((uintptr_t)(dst + i) | (uintptr_t)(src + i)) & 7); i += 8)
+		*(volatile uint64_t *)(dst + i) = *(const volatile uint64_t *)(src + i);
 	for (; i + 4 <= len && !(((uintptr_t)(dst + i) | (uintptr_t)(src + i)) & 3); i += 4)
 		*(volatile uint32_t *)(dst + i) = *(const volatile uint32_t *)(src + i);
 	for (; i + 2 <= len && !(((uintptr_t)(dst + i) | (uintptr_t)(src + i)) & 1); i += 2)

@@ -204,17 +204,20 @@ static void ring_e1000_put_context(struct nic_rig *r, const struct rig_tx *t, si
 }
 
 /* What the hardware fills in must be zero, and the sum without the length (3.5.2). */
-static void ring_e1000_tso_headers(const struct rig_tx *t, uint8_t *frame)
+static void ring_e1000_tso_headers(const struct rig_tx *t, uint8_t *frame, size_t len)
 {
 	bool v4 = ring_e1000_gso(t) == VIRTIO_NET_HDR_GSO_TCPV4;
+	size_t sum = (size_t)t->hdr.csum_start + t->hdr.csum_offset;
 
+	if (len < 54 || sum + 2 > len)
+		return; /* a random step: no headers to speak of */
 	if (v4) {
 		frame_put16(frame + ETH_HLEN + 2, 0);
 		frame_put16(frame + ETH_HLEN + 10, 0);
 	} else {
 		frame_put16(frame + ETH_HLEN + 4, 0);
 	}
-	frame_put16(frame + t->hdr.csum_start + t->hdr.csum_offset, frame_pseudo_sum(frame, 0));
+	frame_put16(frame + sum, frame_pseudo_sum(frame, 0));
 }
 
 static void ring_e1000_put_data(struct nic_rig *r, const struct rig_tx *t, gpa_t at, size_t len,
@@ -276,7 +279,7 @@ static bool ring_e1000_post_tx(struct nic_rig *r, const struct rig_tx *t)
 	if (t->hdr.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM)
 		ring_e1000_put_context(r, t, len);
 	if (ring_e1000_gso(t))
-		ring_e1000_tso_headers(t, frame);
+		ring_e1000_tso_headers(t, frame, len);
 	for (int i = 0; i < t->n; i++) {
 		ring_e1000_put_piece(r, t, frame + at, t->iov[i].iov_len, i == t->n - 1);
 		at += t->iov[i].iov_len;
