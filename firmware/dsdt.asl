@@ -66,7 +66,8 @@ DefinitionBlock ("", "DSDT", 2, "DUET", "DUETDSDT", 1)
 				{
 					Return (PRTA)
 				}
-				Return (Package () { })
+				Local0 = 0
+				Return (Package (Local0) { })
 			}
 		}
 

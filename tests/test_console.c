@@ -444,8 +444,8 @@ START_TEST(deaf_guest_can_be_left_from_a_terminal)
 	}
 	ck_assert_uint_eq(f->stops, 0);
 	type(master, "\001x");
-	fake_machine_run(f);
-	ck_assert_uint_eq(f->stops, 1);
+	while (!f->stops) /* the kernel hands typed bytes over in its own time */
+		ck_assert_int_gt(loop_once(f->m.loop, 5000), 0);
 	teardown();
 	ck_assert(is_restored());
 }
