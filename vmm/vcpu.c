@@ -94,12 +94,23 @@ enum verdict vcpu_run_once(struct vcpu *c)
 	return vcpu_exit(c, c->run);
 }
 
+/* Whoever launched us may have had it blocked, and masks are inherited. */
+static void vcpu_unblock_signal(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, VCPU_SIGNAL);
+	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+}
+
 static void *vcpu_thread(void *arg)
 {
 	struct vcpu *c = arg;
 	char name[16];
 	enum verdict v;
 
+	vcpu_unblock_signal();
 	snprintf(name, sizeof(name), "vcpu%u", c->id);
 	pthread_setname_np(pthread_self(), name);
 	do
