@@ -14,7 +14,8 @@ VERSION := 0.1.0
 # Variant, its own build directory, its own flags.
 VARIANT := $(if $(STATIC),static)$(if $(MUSL),musl)$(if $(ASAN),asan)$(if $(TSAN),tsan)
 BUILD   ?= build$(if $(VARIANT),/$(VARIANT))
-GUEST   := build/guest
+# What runs in a guest is the same for every variant.
+GUEST   := $(if $(VARIANT),build,$(BUILD))/guest
 
 ifeq ($(origin CC),default)
 CC := gcc

@@ -1,0 +1,148 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Stock kernels in duet: what tests/lab.sh runs inside the lab, or on a /dev/kvm that can.
+
+usage: tests/in_lab.py [NAME...]
+
+Each case is one boot of a distribution's kernel through tools/traffic; what the guest says
+comes back as JSON lines. Exit status 0: no failure.
+"""
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+GUEST = pathlib.Path(os.environ.get("BUILD") or ROOT / "build").resolve() / "guest"
+CASES = []
+
+# Every feature the model offers and Linux 6.1's driver takes, by the virtio specification's
+# numbers (5.1.3, 6): the guest must see exactly these.
+VIRTIO_FEATURES = {
+    0: "CSUM", 1: "GUEST_CSUM", 5: "MAC", 7: "GUEST_TSO4", 8: "GUEST_TSO6", 11: "HOST_TSO4",
+    12: "HOST_TSO6", 15: "MRG_RXBUF", 16: "STATUS", 17: "CTRL_VQ", 18: "CTRL_RX",
+    19: "CTRL_VLAN", 23: "CTRL_MAC_ADDR", 28: "RING_INDIRECT_DESC", 29: "RING_EVENT_IDX",
+    32: "VERSION_1",
+}
+# May be there as well: 2 CTRL_GUEST_OFFLOADS, 3 MTU (when the interface has one), 9/13 ECN.
+VIRTIO_OPTIONAL = {2, 3, 9, 13}
+
+
+def case(function):
+    """Register a test function; its docstring is its title."""
+    CASES.append(function)
+    return function
+
+
+def boot(mode, *args, status=0):
+    """One boot. Returns the JSON lines as a list of dicts."""
+    with tempfile.TemporaryDirectory() as scratch:
+        console = pathlib.Path(scratch, "console")
+        argv = [ROOT / "tools/traffic", mode, "-q", "--timeout", "240", "--console", console, *args]
+        r = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                           check=False)
+        tail = console.read_text(errors="replace")[-1500:] if console.exists() else ""
+    assert r.returncode == status, \
+        f"status {r.returncode}, not {status}\n{r.stderr[-800:]}\nconsole: {tail}"
+    return [json.loads(line) for line in r.stdout.splitlines() if line.startswith("{")]
+
+
+def only(lines, kind):
+    """The lines of one kind."""
+    return [line for line in lines if line["kind"] == kind]
+
+
+def stop_of(lines):
+    """Why the VMM ended, by its own statistics."""
+    return only(lines, "stats")[0]["stats"]["run"]["stop"]
+
+
+@case
+def features():
+    """generic kernel, PVH: both drivers up; the virtio feature bits the guest sees"""
+    lines = boot("features")
+    nics = {line["driver"]: line for line in only(lines, "nic")}
+    assert set(nics) == {"e1000", "virtio_net"}, nics
+    assert all(nic["link"] for nic in nics.values()), "no link"
+    assert nics["e1000"]["mac"] == "52:54:00:12:34:56", nics["e1000"]["mac"]
+    assert nics["virtio_net"]["mac"] == "52:54:00:12:34:57", nics["virtio_net"]["mac"]
+    assert "tx-tcp-segmentation" in nics["e1000"]["on"], nics["e1000"]["on"]
+    bits = {i for i, c in enumerate(nics["virtio_net"]["virtio_features"]) if c == "1"}
+    missing = set(VIRTIO_FEATURES) - bits
+    assert not missing, f"missing: {[VIRTIO_FEATURES[b] for b in sorted(missing)]}"
+    strange = bits - set(VIRTIO_FEATURES) - VIRTIO_OPTIONAL
+    assert not strange, f"bits nobody asked for: {sorted(strange)}"
+    assert only(lines, "guest")[0]["clocksource"] == "kvm-clock", only(lines, "guest")
+    assert stop_of(lines) == "poweroff", stop_of(lines)
+
+
+@case
+def integrity():
+    """traffic on both NICs, every byte checked (the small form of make integrity)"""
+    lines = boot("integrity", "--set", "bytes=20M", "--set", "datagrams=6000")
+    verdicts = only(lines, "integrity")
+    assert len(verdicts) >= 2, lines
+    for stats in only(lines, "stats")[0]["stats"]["nics"]:
+        assert stats["guest_faults"] == 0, stats
+        assert stats["tx_bytes"] > 20 << 20 and stats["rx_bytes"] > 20 << 20, stats
+
+
+@case
+def bzimage_smp():
+    """generic kernel, bzImage as shipped: 4 vCPUs, 5 GiB of RAM around the hole"""
+    lines = boot("features", "-k", GUEST / "generic/vmlinuz", "-c", "4", "-m", "5G")
+    guest = only(lines, "guest")[0]
+    assert guest["cpus"] == 4, guest
+    assert guest["memory_kb"] > 4600 * 1024, guest
+
+
+@case
+def reboot():
+    """the guest's reboot ends the VMM with status 0"""
+    assert stop_of(boot("reboot")) == "reset"
+
+
+@case
+def cloud():
+    """cloud kernel (no MP table, no e1000), bzImage: virtio-net, 2 vCPUs, power-off"""
+    image = GUEST / "cloud/vmlinuz"
+    lines = boot("features", "--guest", "cloud", "-k", image, "-n", "virtio", "-c", "2")
+    assert [nic["driver"] for nic in only(lines, "nic")] == ["virtio_net"], lines
+    assert only(lines, "guest")[0]["cpus"] == 2, lines
+    assert stop_of(lines) == "poweroff", stop_of(lines)
+
+
+@case
+def guest_status():
+    """a command in the guest gives the VMM its exit status"""
+    lines = boot("run", "--set", "cmd=ZXhpdCAzNwo=", status=37)  # exit 37
+    assert stop_of(lines) == "debug_exit", stop_of(lines)
+
+
+def main():
+    """Run the cases, or those named."""
+    tally = {"ok": 0, "FAIL": 0}
+    os.chdir(ROOT)
+    for test in CASES:
+        if sys.argv[1:] and test.__name__ not in sys.argv[1:]:
+            continue
+        word, note, start = "ok", "", time.monotonic()
+        try:
+            test()
+        except (AssertionError, KeyError, IndexError, ValueError, OSError) as why:
+            word, note = "FAIL", f"\n        {type(why).__name__}: {why}"
+        tally[word] += 1
+        seconds = time.monotonic() - start
+        print(f"  {word:<5} {test.__doc__} ({seconds:.0f} s){note}", flush=True)
+    print(f"{tally['ok']} passed, {tally['FAIL']} failed")
+    return 1 if tally["FAIL"] else 0
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] in (["-h"], ["--help"]):
+        print(__doc__)
+        sys.exit(0)
+    sys.exit(main())

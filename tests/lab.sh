@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+#
+# lab.sh [NAME...]: boot stock kernels (tests/in_lab.py) where they can run: on this
+# machine's /dev/kvm in a private network namespace, else in the lab. Says which.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+build=${BUILD:-build}
+for flavour in generic cloud; do
+	tools/mkguest "$flavour" >/dev/null
+done
+if "$build/duet" probe >/dev/null; then
+	echo "  on this machine's /dev/kvm"
+	exec unshare -rn tests/in_lab.py "$@"
+fi
+echo "  in the lab: this machine's /dev/kvm cannot run a stock kernel"
+exec tools/lab -m 8G -t 540 -- tests/in_lab.py "$@"
