@@ -103,7 +103,7 @@ static int cut(struct iovec *iov, int room, size_t len, unsigned max, struct prn
 	while (at < len) {
 		size_t want = 1 + prng_below(p, max), piece = MIN(want, len - at);
 
-		ck_assert_int_lt(n, room);
+		RIG_CHECK(n < room, "too many pieces");
 		if (n == room - 1)
 			piece = len - at;
 		iov[n++] = (struct iovec){ frame + at, piece };
@@ -171,7 +171,7 @@ static void send_many(struct nic_rig *r, unsigned n)
 		}
 		rig_kick(r);
 		rig_run(r);
-		ck_assert_msg(r->net->sent_nr, "stuck after %u frames", sent);
+		RIG_CHECK(r->net->sent_nr, "stuck after %u frames", sent);
 		for (unsigned i = 0; i < r->net->sent_nr; i++) {
 			frame_plain(frame, 64, peer, sent++);
 			exam_sent(r, i, frame, 64);

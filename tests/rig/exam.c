@@ -9,15 +9,14 @@ static void exam_same(const uint8_t *got, size_t got_len, const uint8_t *want, s
 {
 	size_t padded = len < ETH_ZLEN ? (size_t)ETH_ZLEN : len;
 
-	ck_assert_msg(got_len == len || got_len == padded, "%zu bytes, not %zu", got_len, len);
+	RIG_CHECK(got_len == len || got_len == padded, "%zu bytes, not %zu", got_len, len);
 	for (size_t i = 0; i < got_len; i++)
-		ck_assert_msg(got[i] == (i < len ? want[i] : 0), "byte %zu of %zu is wrong", i,
-			      len);
+		RIG_CHECK(got[i] == (i < len ? want[i] : 0), "byte %zu of %zu is wrong", i, len);
 }
 
 void exam_sent(const struct nic_rig *r, unsigned i, const void *frame, size_t len)
 {
-	ck_assert_msg(i < r->net->sent_nr, "only %u frames were sent", r->net->sent_nr);
+	RIG_CHECK(i < r->net->sent_nr, "only %u frames were sent", r->net->sent_nr);
 	exam_same(r->net->sent[i].data, r->net->sent[i].len, frame, len);
 }
 
@@ -25,7 +24,7 @@ void exam_received(struct nic_rig *r, const void *frame, size_t len)
 {
 	static struct rig_rx x;
 
-	ck_assert_msg(rig_rx_next(r, &x), "no frame was received");
+	RIG_CHECK(rig_rx_next(r, &x), "no frame was received");
 	exam_same(x.data, x.len, frame, len);
 }
 
@@ -33,7 +32,7 @@ void exam_received_none(struct nic_rig *r)
 {
 	static struct rig_rx x;
 
-	ck_assert_msg(!rig_rx_next(r, &x), "a frame of %zu bytes was received", x.len);
+	RIG_CHECK(!rig_rx_next(r, &x), "a frame of %zu bytes was received", x.len);
 }
 
 void exam_works(struct nic_rig *r)

@@ -4,7 +4,6 @@
 
 #include "vmm/log.h"
 
-#include <check.h>
 #include <string.h>
 
 #define RIG_ARENA (UINT64_C(24) << 20) /* more than a full ring of 64 KiB frames */
@@ -23,7 +22,7 @@ gpa_t rig_alloc(struct nic_rig *r, size_t len, size_t align)
 	gpa_t at = (r->m->next + align - 1) & ~(gpa_t)(align - 1);
 
 	r->m->next = at + len;
-	ck_assert_msg(gm_span(&r->m->f->m.mem, at, len) != NULL, "test machine is too small");
+	RIG_CHECK(gm_span(&r->m->f->m.mem, at, len) != NULL, "test machine is too small");
 	return at;
 }
 
@@ -70,7 +69,7 @@ static uint8_t *rig_hva(const struct nic_rig *r, gpa_t at, size_t len)
 {
 	uint8_t *p = gm_span(&r->m->f->m.mem, at, len);
 
-	ck_assert_msg(p != NULL, "the rig itself left RAM at %#llx", (unsigned long long)at);
+	RIG_CHECK(p != NULL, "the rig itself left RAM at %#llx", (unsigned long long)at);
 	return p;
 }
 
@@ -124,8 +123,8 @@ void rig_rx_unhurt(const struct nic_rig *r, unsigned i)
 	rig_peek(r, rig_rx_buf(r, i) - RIG_GUARD, g[0], RIG_GUARD);
 	rig_peek(r, rig_rx_buf(r, i) + r->opts.rx_buf, g[1], RIG_GUARD);
 	for (unsigned k = 0; k < RIG_GUARD; k++)
-		ck_assert_msg(g[0][k] == RIG_FILL && g[1][k] == RIG_FILL,
-			      "the device wrote outside receive buffer %u", i);
+		RIG_CHECK(g[0][k] == RIG_FILL && g[1][k] == RIG_FILL,
+			  "the device wrote outside receive buffer %u", i);
 }
 
 /* --- PCI ----------------------------------------------------------------------- */
@@ -162,9 +161,9 @@ static void rig_pci_size_bar(struct nic_rig *r, unsigned n)
 	size = ~mask + 1;
 	if (was & PCI_BASE_ADDRESS_SPACE_IO)
 		size &= 0xffff;
-	ck_assert_msg(size && !(size & (size - 1)), "BAR %u: size %#x", n, size);
+	RIG_CHECK(size && !(size & (size - 1)), "BAR %u: size %#x", n, size);
 	r->bar[n] = fake_pci_bar(f, r->slot, n);
-	ck_assert_msg(r->bar[n] && !(r->bar[n] & (size - 1)), "BAR %u unaligned", n);
+	RIG_CHECK(r->bar[n] && !(r->bar[n] & (size - 1)), "BAR %u unaligned", n);
 }
 
 static void rig_pci_enable(struct nic_rig *r)

@@ -18,6 +18,15 @@
 #include "tests/rig/fake_net.h"
 #include "tests/rig/frames.h"
 
+#include <check.h>
+
+/* ck_assert_msg() writes to a file each time it holds; this only when it does not. */
+#define RIG_CHECK(cond, ...)                                                                       \
+	do {                                                                                       \
+		if (!(cond))                                                                       \
+			ck_abort_msg(__VA_ARGS__);                                                 \
+	} while (0)
+
 enum rig_model { RIG_E1000, RIG_VIRTIO, RIG_MODELS };
 
 #define RIG_RING_MAX 1024 /* entries the rig can keep books of */

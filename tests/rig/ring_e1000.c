@@ -6,7 +6,6 @@
  */
 #include "tests/rig/ring_e1000.h"
 
-#include <check.h>
 #include <linux/if_ether.h>
 #include <string.h>
 
@@ -28,7 +27,7 @@ static uint16_t ring_e1000_eeprom(struct nic_rig *r, unsigned word)
 
 	ew32(r, EERD, 1 | word << 8);
 	v = er32(r, EERD);
-	ck_assert_msg(v & BIT(4), "EERD.DONE is not set");
+	RIG_CHECK(v & BIT(4), "EERD.DONE is not set");
 	return (uint16_t)(v >> 16);
 }
 
@@ -39,7 +38,7 @@ static void ring_e1000_check_eeprom(struct nic_rig *r)
 
 	for (unsigned i = 0; i < 64; i++)
 		sum = (uint16_t)(sum + ring_e1000_eeprom(r, i));
-	ck_assert_msg(sum == 0xbaba, "EEPROM checksum %#x", sum);
+	RIG_CHECK(sum == 0xbaba, "EEPROM checksum %#x", sum);
 	for (unsigned i = 0; i < 3; i++) {
 		uint16_t w = ring_e1000_eeprom(r, i);
 
@@ -62,7 +61,7 @@ static void ring_e1000_reset(struct nic_rig *r)
 {
 	ew32(r, IMC, ~UINT32_C(0));
 	ew32(r, CTRL, er32(r, CTRL) | CTRL_RST);
-	ck_assert_msg(!(er32(r, CTRL) & CTRL_RST), "CTRL.RST clears itself");
+	RIG_CHECK(!(er32(r, CTRL) & CTRL_RST), "CTRL.RST clears itself");
 	ew32(r, IMC, ~UINT32_C(0));
 	er32(r, ICR);
 }
@@ -144,7 +143,7 @@ static void ring_e1000_start(struct nic_rig *r)
 	ring_e1000_start_rx(r);
 	ew32(r, IMS, IMS_LINUX);
 	rig_run(r); /* the link may take the loop to come up */
-	ck_assert_msg(er32(r, STATUS) & STATUS_LU, "STATUS.LU: no link");
+	RIG_CHECK(er32(r, STATUS) & STATUS_LU, "STATUS.LU: no link");
 }
 
 /* --- transmit (3.3 to 3.5) ----------------------------------------------------------- */
@@ -353,10 +352,10 @@ static bool ring_e1000_rx_one(struct nic_rig *r, struct rig_rx *x, struct rx_des
 	rig_peek(r, r->rx_ring + i * sizeof(*d), d, sizeof(*d));
 	if (!(d->status & RXD_DD))
 		return false;
-	ck_assert_msg(d->addr == r->e.rx_at[i], "the device changed a buffer address");
-	ck_assert_msg(d->len && d->len <= r->opts.rx_buf, "descriptor length %u", d->len);
-	ck_assert_msg(!(d->errors & RXE_FRAME), "errors %#x", d->errors);
-	ck_assert_uint_le(x->len + d->len, sizeof(x->data));
+	RIG_CHECK(d->addr == r->e.rx_at[i], "the device changed a buffer address");
+	RIG_CHECK(d->len && d->len <= r->opts.rx_buf, "descriptor length %u", d->len);
+	RIG_CHECK(!(d->errors & RXE_FRAME), "errors %#x", d->errors);
+	RIG_CHECK(x->len + d->len <= sizeof(x->data), "an endless frame");
 	if (d->addr == rig_rx_buf(r, i))
 		rig_rx_unhurt(r, i);
 	rig_peek(r, d->addr, x->data + x->len, d->len);
@@ -372,13 +371,13 @@ static bool ring_e1000_rx_next(struct nic_rig *r, struct rig_rx *x)
 
 	while (!(d.status & RXD_EOP)) {
 		if (!ring_e1000_rx_one(r, x, &d)) {
-			ck_assert_msg(!x->buffers, "a frame's last descriptor is missing");
+			RIG_CHECK(!x->buffers, "a frame's last descriptor is missing");
 			return false;
 		}
-		ck_assert_msg((d.status & RXD_EOP) || d.len == r->opts.rx_buf,
-			      "a buffer before the last is not full");
+		RIG_CHECK((d.status & RXD_EOP) || d.len == r->opts.rx_buf,
+			  "a buffer before the last is not full");
 	}
-	ck_assert_uint_gt(x->len, FCS_LEN);
+	RIG_CHECK(x->len > FCS_LEN, "%zu bytes with the FCS", x->len);
 	x->len -= FCS_LEN;
 	if ((d.status & (RXD_TCPCS | RXD_IXSM)) == RXD_TCPCS && !(d.errors & RXE_CSUM))
 		x->hdr.flags = VIRTIO_NET_HDR_F_DATA_VALID;

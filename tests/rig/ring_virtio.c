@@ -5,7 +5,6 @@
  */
 #include "tests/rig/ring_virtio.h"
 
-#include <check.h>
 #include <string.h>
 
 #define CFG(field)  __builtin_offsetof(struct virtio_pci_common_cfg, field)
@@ -59,7 +58,7 @@ static void ring_virtio_cap(struct nic_rig *r, unsigned at)
 
 	if (!place || bar > 5 || *place)
 		return;
-	ck_assert_msg(r->bar[bar], "capability in BAR %u, which does not exist", bar);
+	RIG_CHECK(r->bar[bar], "capability in BAR %u, which does not exist", bar);
 	*place = r->bar[bar] + fake_pci_read(f, r->slot, at + 8, 4);
 	if (place == &r->v.notify)
 		r->v.notify_mult = fake_pci_read(f, r->slot, at + 16, 4);
@@ -71,10 +70,10 @@ static void ring_virtio_find(struct nic_rig *r)
 
 	while ((at = rig_pci_cap(r, PCI_CAP_ID_VNDR, at)))
 		ring_virtio_cap(r, at);
-	ck_assert_msg(r->v.common && r->v.notify && r->v.isr && r->v.config,
-		      "a virtio structure is missing");
+	RIG_CHECK(r->v.common && r->v.notify && r->v.isr && r->v.config,
+		  "a virtio structure is missing");
 	at = rig_pci_cap(r, PCI_CAP_ID_MSIX, 0);
-	ck_assert_msg(at, "no MSI-X capability");
+	RIG_CHECK(at, "no MSI-X capability");
 	r->v.msix = fake_pci_read(r->m->f, r->slot, at + PCI_MSIX_TABLE, 4);
 	r->v.msix = r->bar[r->v.msix & 7] + (r->v.msix & ~UINT64_C(7));
 }
@@ -114,7 +113,7 @@ static void ring_virtio_set_status(struct nic_rig *r, unsigned bits)
 static void ring_virtio_reset(struct nic_rig *r)
 {
 	ring_virtio_cfg_write(r, CFG(device_status), 1, 0);
-	ck_assert_msg(!ring_virtio_cfg_read(r, CFG(device_status), 1), "reset is not done");
+	RIG_CHECK(!ring_virtio_cfg_read(r, CFG(device_status), 1), "reset is not done");
 }
 
 static void ring_virtio_negotiate(struct nic_rig *r)
@@ -125,7 +124,7 @@ static void ring_virtio_negotiate(struct nic_rig *r)
 		ring_virtio_cfg_write(r, CFG(device_feature_select), 4, i);
 		offered |= ring_virtio_cfg_read(r, CFG(device_feature), 4) << 32 * i;
 	}
-	ck_assert_msg(offered & BIT64(VIRTIO_F_VERSION_1), "VERSION_1 is not offered");
+	RIG_CHECK(offered & BIT64(VIRTIO_F_VERSION_1), "VERSION_1 is not offered");
 	r->v.features = offered & want & ~r->opts.features_off;
 	for (unsigned i = 0; i < 2; i++) {
 		ring_virtio_cfg_write(r, CFG(guest_feature_select), 4, i);
@@ -133,9 +132,9 @@ static void ring_virtio_negotiate(struct nic_rig *r)
 				      (uint32_t)(r->v.features >> 32 * i));
 	}
 	ring_virtio_set_status(r, VIRTIO_CONFIG_S_FEATURES_OK);
-	ck_assert_msg(ring_virtio_cfg_read(r, CFG(device_status), 1) & VIRTIO_CONFIG_S_FEATURES_OK,
-		      "the device refused features %#llx of %#llx",
-		      (unsigned long long)r->v.features, (unsigned long long)offered);
+	RIG_CHECK(ring_virtio_cfg_read(r, CFG(device_status), 1) & VIRTIO_CONFIG_S_FEATURES_OK,
+		  "the device refused features %#llx of %#llx", (unsigned long long)r->v.features,
+		  (unsigned long long)offered);
 }
 
 /* The configuration space's MAC is the one the VMM was told. */
@@ -241,8 +240,8 @@ uint8_t ring_virtio_command(struct nic_rig *r, uint8_t class, uint8_t cmd, const
 	ck_assert(ring_vq_post(r, &r->v.q[RIG_VQ_CTRL], b, 3, false, NULL));
 	ring_vq_kick(r, RIG_VQ_CTRL);
 	rig_run(r);
-	ck_assert_msg(ring_vq_used(r, &r->v.q[RIG_VQ_CTRL], &e), "command %u.%u was not used",
-		      class, cmd);
+	RIG_CHECK(ring_vq_used(r, &r->v.q[RIG_VQ_CTRL], &e), "command %u.%u was not used", class,
+		  cmd);
 	rig_peek(r, ack, &status, 1);
 	return status;
 }
@@ -304,7 +303,7 @@ static bool ring_virtio_post_tx(struct nic_rig *r, const struct rig_tx *t)
 
 	if ((unsigned)t->n + 1 > q->n_free)
 		return false;
-	ck_assert_int_le(t->n, TX_PIECES);
+	RIG_CHECK(t->n <= TX_PIECES, "too many pieces");
 	b[0] = (struct ring_buf){ .at = rig_tx_buf(r, sizeof(h) + t->iov[0].iov_len),
 				  .len = sizeof(h) };
 	rig_poke(r, b[0].at, &h, sizeof(h));
@@ -369,8 +368,8 @@ static void ring_virtio_rx_buf(struct nic_rig *r, struct rig_rx *x, const struct
 {
 	gpa_t at = r->v.q[RIG_VQ_RX].buf[e->id];
 
-	ck_assert_msg(e->len > skip && e->len <= r->opts.rx_buf, "used length %u", e->len);
-	ck_assert_uint_le(x->len + e->len, sizeof(x->data));
+	RIG_CHECK(e->len > skip && e->len <= r->opts.rx_buf, "used length %u", e->len);
+	RIG_CHECK(x->len + e->len <= sizeof(x->data), "an endless frame");
 	if (at == rig_rx_buf(r, e->id))
 		rig_rx_unhurt(r, e->id);
 	rig_peek(r, at + skip, x->data + x->len, e->len - skip);
@@ -388,12 +387,12 @@ static bool ring_virtio_rx_next(struct nic_rig *r, struct rig_rx *x)
 		return false;
 	rig_peek(r, q->buf[e.id], &h, sizeof(h));
 	x->hdr = h.hdr;
-	ck_assert_uint_ge(h.num_buffers, 1);
+	RIG_CHECK(h.num_buffers >= 1, "num_buffers is 0");
 	if (!ring_virtio_has(r, VIRTIO_NET_F_MRG_RXBUF))
 		ck_assert_uint_eq(h.num_buffers, 1);
 	ring_virtio_rx_buf(r, x, &e, sizeof(h));
 	while (x->buffers < h.num_buffers) {
-		ck_assert_msg(ring_vq_used(r, q, &e), "a frame's last buffer is missing");
+		RIG_CHECK(ring_vq_used(r, q, &e), "a frame's last buffer is missing");
 		ring_virtio_rx_buf(r, x, &e, 0);
 	}
 	return true;

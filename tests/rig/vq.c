@@ -2,7 +2,6 @@
 /* vq.c: the driver's half of a split virtqueue (virtio 1.2, section 2.7). */
 #include "tests/rig/ring_virtio.h"
 
-#include <check.h>
 #include <string.h>
 
 /* Offsets: flags and idx are the first two 16-bit words of both rings. */
@@ -85,7 +84,7 @@ static void ring_vq_put_indirect(struct nic_rig *r, struct rig_vq *q, const stru
 	gpa_t table = q->indirect + (gpa_t)q->free_head * RING_INDIRECT * 16;
 	struct vring_desc d = { .addr = table, .len = 16 * n, .flags = VRING_DESC_F_INDIRECT };
 
-	ck_assert_uint_le(n, RING_INDIRECT);
+	RIG_CHECK(n <= RING_INDIRECT, "too many pieces");
 	ring_vq_put_chain(r, table, b, n, NULL, 0);
 	ring_vq_put_desc(r, q, q->free_head, &d);
 }
@@ -129,11 +128,11 @@ bool ring_vq_used(struct nic_rig *r, struct rig_vq *q, struct vring_used_elem *e
 {
 	uint16_t idx = ring_vq_get16(r, q->used + RING_IDX);
 
-	ck_assert_msg((uint16_t)(idx - q->last_used) <= q->size, "used.idx runs away");
+	RIG_CHECK((uint16_t)(idx - q->last_used) <= q->size, "used.idx runs away");
 	if (idx == q->last_used)
 		return false;
 	rig_peek(r, q->used + USED_RING(q->last_used % q->size), e, sizeof(*e));
-	ck_assert_msg(e->id < q->size && q->chain[e->id], "chain %u was not posted", e->id);
+	RIG_CHECK(e->id < q->size && q->chain[e->id], "chain %u was not posted", e->id);
 	ring_vq_free(q, e->id);
 	q->last_used++;
 	return true;
