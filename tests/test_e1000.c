@@ -135,6 +135,33 @@ START_TEST(every_register_keeps_to_its_access_class)
 }
 END_TEST
 
+/* A second opinion on masks: what the manual calls reserved, written as ones. */
+START_TEST(reserved_bits_stay_zero)
+{
+	static const struct {
+		uint32_t off, ones;
+	} t[] = {
+		{ E1000_FCAH, 0x0000ffff },    { E1000_ITR, 0x0000ffff },
+		{ E1000_RCTL, 0x06dfb3fe },    { E1000_TIPG, 0x3fffffff },
+		{ E1000_FCRTL, 0x8000fff8 },   { E1000_FCRTH, 0x0000fff8 },
+		{ E1000_RDBAL, 0xfffffff0 },   { E1000_RDLEN, 0x000fff80 },
+		{ E1000_RDH, 0x0000ffff },     { E1000_RDTR, 0x0000ffff },
+		{ E1000_RADV, 0x0000ffff },    { E1000_TDBAL, 0xfffffff0 },
+		{ E1000_TDLEN, 0x000fff80 },   { E1000_TDT, 0x0000ffff },
+		{ E1000_TADV, 0x0000ffff },    { E1000_RXCSUM, 0x000007ff },
+		{ E1000_RAH + 8, 0x8003ffff }, { E1000_VET, 0x0000ffff },
+	};
+	struct nic_rig *r = card();
+
+	for (unsigned i = 0; i < ARRAY_SIZE(t); i++) {
+		ew32(r, t[i].off, ~UINT32_C(0));
+		ck_assert_msg(er32(r, t[i].off) == t[i].ones, "%#x: %#x", t[i].off,
+			      er32(r, t[i].off));
+	}
+	nic_rig_free(r);
+}
+END_TEST
+
 START_TEST(places_without_a_register_read_zero_and_take_writes)
 {
 	struct nic_rig *r = card();
@@ -450,6 +477,7 @@ static const struct test_entry tests[] = {
 	T(rows_are_sorted_and_found_by_their_offsets),
 	T(every_register_has_its_reset_value),
 	T(every_register_keeps_to_its_access_class),
+	T(reserved_bits_stay_zero),
 	T(places_without_a_register_read_zero_and_take_writes),
 	T(self_test_of_the_stock_driver_passes),
 	T(registers_are_reached_through_the_io_bar),

@@ -10,6 +10,7 @@
 
 #include <linux/if_ether.h>
 #include <string.h>
+#include <unistd.h>
 
 static const uint8_t peer[6] = { 2, 0, 0, 0, 0, 1 };
 static uint8_t frame[FRAME_BUF], want[FRAME_BUF];
@@ -474,6 +475,7 @@ START_TEST(reset_in_mid_ring_forgets_what_was_posted)
 	ck_assert_uint_eq(r->net->sent_nr, 0);
 	ck_assert_uint_eq(er32(r, TDT), 0);
 	rig_restart(r);
+	ck_assert_uint_eq(r->net->sent_nr, 0);
 	exam_works(r);
 	ck_assert_uint_eq(rig_stat(r, guest_faults), 0);
 	nic_rig_free(r);
@@ -483,13 +485,17 @@ END_TEST
 START_TEST(doorbells_wake_a_sleeping_worker_only)
 {
 	struct nic_rig *r = rig();
-	uint64_t before = rig_stat(r, tx_kicks);
+	struct e1000 *e = container_of(r->nic, struct e1000, nic);
+	uint64_t before = rig_stat(r, tx_kicks), signals;
 
 	frame_plain(frame, 100, peer, 1);
 	for (unsigned i = 0; i < 10; i++) {
 		rig_post_tx(r, frame, 100);
 		rig_kick(r);
 	}
+	ck_assert_int_eq(read(e->tx_kick.f.fd, &signals, sizeof(signals)), sizeof(signals));
+	ck_assert_uint_eq(signals, 1);
+	loop_event_signal(&e->tx_kick); /* as it was */
 	rig_run(r);
 	ck_assert_uint_eq(rig_stat(r, tx_kicks) - before, 10);
 	ck_assert_uint_eq(rig_stat(r, tx_batches), 1);
