@@ -55,15 +55,14 @@ static const char help_run[] =
 	"  -h, --help             this text\n"
 	"  -V, --version          version and what was built in\n";
 
-static const char help_run_status[] =
-	"\n"
-	"exit status:\n"
-	"  0    the guest powered off or rebooted, or Ctrl-a x\n"
-	"  N    the guest wrote N to I/O port 0xf4\n"
-	"  2    bad usage\n"
-	"  3    this host cannot: no KVM, no such tap, unreadable kernel...\n"
-	"  4    the guest crashed\n"
-	"  128+N  stopped by signal N\n";
+static const char help_run_status[] = "\n"
+				      "exit status:\n"
+				      "  0    the guest powered off or rebooted, or Ctrl-a x\n"
+				      "  N    the guest wrote N to I/O port 0xf4\n"
+				      "  2    bad usage, or a file that is not what it should be\n"
+				      "  3    this host cannot: no KVM, no such tap...\n"
+				      "  4    the guest crashed\n"
+				      "  128+N  stopped by signal N\n";
 
 static const char help_probe[] =
 	"usage: duet probe [--json]\n"
