@@ -25,7 +25,7 @@ CPPFLAGS += -I. -I$(BUILD) -D_GNU_SOURCE -DDUET_VERSION='"$(VERSION)"' -DDUET_VA
 CFLAGS   ?= -O2 -g
 DUET_CFLAGS := -std=gnu11 -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
 	-Wpointer-arith -Wwrite-strings -Wvla -fno-strict-aliasing -pthread -MMD -MP
-LDLIBS   += -pthread -lelf -lz
+LIBELF   := -lelf -lz
 
 ifdef STATIC
 LDFLAGS += -static
@@ -34,7 +34,9 @@ ifdef MUSL
 CC := musl-gcc
 # The kernel's and libelf's headers sit with glibc's; musl's own come first.
 CPPFLAGS += -idirafter /usr/include -idirafter /usr/include/x86_64-linux-gnu
-LDFLAGS  += -static -L/usr/lib/x86_64-linux-gnu
+LDFLAGS  += -static
+# By name: a search path would also find glibc's libc.a there.
+LIBELF   := /usr/lib/x86_64-linux-gnu/libelf.a /usr/lib/x86_64-linux-gnu/libz.a
 endif
 ifdef ASAN
 DUET_CFLAGS += -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
@@ -44,6 +46,8 @@ ifdef TSAN
 DUET_CFLAGS += -fsanitize=thread -fno-omit-frame-pointer
 LDFLAGS     += -fsanitize=thread
 endif
+
+LDLIBS += -pthread $(LIBELF)
 
 Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-7s %s\n' $(1) $(2))
@@ -96,7 +100,7 @@ $(BUILD)/obj/firmware/acpi.o: $(BUILD)/firmware/dsdt.hex
 
 # --- what runs inside a guest ---------------------------------------------------
 
-$(BUILD)/payload/%.bin: guest/payload/%.S
+$(BUILD)/payload/%.bin: guest/payload/%.S $(wildcard guest/payload/*.h guest/payload/*.inc)
 	$(call say,AS,$<)
 	$(Q)mkdir -p $(@D)
 	$(Q)gcc -I. -c -o $(@:.bin=.o) $<

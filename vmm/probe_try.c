@@ -84,8 +84,7 @@ static const struct {
 };
 
 /* A machine with one port. */
-struct
-try {
+struct trial {
 	struct machine m;
 	struct kvm kvm;
 	struct vcpu vcpu;
@@ -101,7 +100,7 @@ static uint64_t try_read(void *dev, uint64_t off, unsigned size)
 	return bus_ones(size);
 }
 
-static void try_done(struct try *t, bool success)
+static void try_done(struct trial *t, bool success)
 {
 	uint64_t one = 1;
 
@@ -125,11 +124,11 @@ static void try_stop(struct machine *m, enum stop_reason why, int code)
 {
 	(void)why;
 	(void)code;
-	try_done(container_of(m, struct try, m), false);
+	try_done(container_of(m, struct trial, m), false);
 }
 
 /* 0, -errno, or with the reason in `why`. */
-static int try_build(struct try *t, const char *code, char *why, size_t why_size)
+static int try_build(struct trial *t, const char *code, char *why, size_t why_size)
 {
 	struct boot_entry entry = { .mode = BOOT_LONG64, .ip = TRY_CODE };
 	const char *base = probe_code_cmpxchg16b; /* the first */
@@ -160,7 +159,7 @@ static int try_build(struct try *t, const char *code, char *why, size_t why_size
 	return err;
 }
 
-static void try_run(struct try *t, struct probe_try *result)
+static void try_run(struct trial *t, struct probe_try *result)
 {
 	struct pollfd p = { .fd = t->done_fd, .events = POLLIN };
 	int n;
@@ -175,7 +174,7 @@ static void try_run(struct try *t, struct probe_try *result)
 			 n ? t->vcpu.why : "no answer within 5 s");
 }
 
-static void try_destroy(struct try *t)
+static void try_destroy(struct trial *t)
 {
 	vcpu_destroy(&t->vcpu);
 	kvm_close(&t->kvm);
@@ -187,7 +186,7 @@ static void try_destroy(struct try *t)
 
 static void try_one(struct probe_try *result, const char *code)
 {
-	struct try t = {
+	struct trial t = {
 		.m.stop = try_stop,
 		.vcpu.fd = -1,
 		.report = { .name = "probe", .ops = &try_ops, .size = 1 },
