@@ -138,6 +138,10 @@ struct rig_machine {
 	struct pci_host *pci;
 	gpa_t next; /* first guest address not handed out */
 	unsigned users;
+	/* With a loop thread: wait until it has done what was asked before. NULL: the
+	 * calling thread runs the loop. */
+	void (*wait)(void *arg);
+	void *wait_arg;
 };
 
 struct nic_rig {
@@ -200,6 +204,7 @@ gpa_t rig_ram_end(const struct nic_rig *r);      /* of the last region */
 void rig_peek(const struct nic_rig *r, gpa_t at, void *dst, size_t len);
 void rig_poke(const struct nic_rig *r, gpa_t at, const void *src, size_t len);
 void rig_fill(const struct nic_rig *r, gpa_t at, uint8_t byte, size_t len);
+void rig_full_barrier(void); /* a store before it is seen before a load after it is done */
 uint32_t rig_read32(struct nic_rig *r, uint64_t addr);
 void rig_write32(struct nic_rig *r, uint64_t addr, uint32_t val);
 gpa_t rig_rx_buf(const struct nic_rig *r, unsigned i);   /* i-th receive buffer */

@@ -150,7 +150,7 @@ void ring_vq_kick(struct nic_rig *r, unsigned index)
 
 	q->kicked_idx = q->avail_idx;
 	/* The index is there before the wish is read, or both sides fall asleep (2.7.13.4). */
-	atomic_thread_fence(memory_order_seq_cst);
+	rig_full_barrier();
 	if (ring_vq_event_idx(r)) {
 		uint16_t event = ring_vq_get16(r, q->used + USED_AVAIL_EVENT(q));
 
