@@ -70,6 +70,18 @@ START_TEST(rx_batch_raises_one_interrupt)
 }
 END_TEST
 
+START_TEST(driver_that_has_not_answered_is_not_interrupted_again)
+{
+	struct nic_rig *r = nic_rig_new(_i, NULL);
+
+	exam_burst(r, 30, 0);
+	exam_burst(r, 30, 30);
+	ck_assert_uint_eq(rig_irqs(r), 1);
+	ck_assert_uint_eq(rig_tx_done(r), 60);
+	nic_rig_free(r);
+}
+END_TEST
+
 START_TEST(frame_that_is_filtered_raises_no_interrupt)
 {
 	struct nic_rig *r = nic_rig_new(_i, NULL);
@@ -631,6 +643,7 @@ END_TEST
 static const struct test_entry tests[] = {
 	EXAM(tx_batch_raises_one_interrupt),
 	EXAM(rx_batch_raises_one_interrupt),
+	EXAM(driver_that_has_not_answered_is_not_interrupted_again),
 	EXAM(frame_that_is_filtered_raises_no_interrupt),
 	EXAM(masked_cause_is_raised_after_unmask),
 	EXAM(unmask_without_cause_raises_nothing),

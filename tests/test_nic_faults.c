@@ -187,6 +187,31 @@ START_TEST(frames_before_a_fault_are_sent)
 }
 END_TEST
 
+START_TEST(frame_after_an_impossible_request_is_sent)
+{
+	struct rig_opts o = { .backend_offload = NET_OFF_ALL };
+	struct nic_rig *r = nic_rig_new(_i, &o);
+	struct virtio_net_hdr h = { .flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
+				    .csum_start = 200,
+				    .csum_offset = 16 };
+
+	frame_plain(frame, 100, peer, 1);
+	for (unsigned i = 1; i <= 5; i++) {
+		ck_assert(rig_post_tx_offload(r, &h, frame, 100));
+		ck_assert(rig_post_tx(r, frame, 100));
+		rig_kick(r);
+		rig_run(r);
+		ck_assert_uint_eq(r->net->sent_nr, i);
+		exam_sent(r, i - 1, frame, 100);
+		ck_assert_uint_eq(rig_stat(r, guest_faults), i);
+		ck_assert_uint_eq(rig_stat(r, tx_drops), i);
+		ck_assert_uint_eq(rig_tx_done(r), 2 * i);
+	}
+	exam_accounts(r, 10, 0);
+	nic_rig_free(r);
+}
+END_TEST
+
 /* --- anything at all, from a seed ------------------------------------------------------- */
 
 #define STEPS 100000
@@ -444,6 +469,7 @@ static const struct test_entry tests[] = {
 	EXAM(receive_buffer_outside_ram_is_a_fault),
 	EXAM(fault_is_counted_but_not_for_ever),
 	EXAM(frames_before_a_fault_are_sent),
+	EXAM(frame_after_an_impossible_request_is_sent),
 	TLOOP(hundred_thousand_random_steps_do_no_harm, 0, 4),
 };
 

@@ -11,7 +11,7 @@
  */
 #include "tests/rig/exam.h"
 
-#include <linux/virtio_pci.h>
+#include <linux/virtio_ring.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <string.h>
@@ -145,15 +145,43 @@ static void *crowd_bully(void *arg)
 	return NULL;
 }
 
-static void crowd_run(struct crowd *c)
+/*
+ * Two bursts with a pause that no two rounds share, so that the second doorbell finds the
+ * device awake, asleep, and just about to sleep. Then nothing may be left in the ring.
+ */
+static void *crowd_doorbells(void *arg)
 {
-	pthread_t loop, traffic, bully;
+	struct crowd *c = arg;
+	struct nic_rig *r = c->r;
+	uint8_t frame[100];
+
+	frame_plain(frame, sizeof(frame), r->mac, 1);
+	for (unsigned i = 0; i < ROUNDS; i++) {
+		for (unsigned k = 0; k < 2; k++) {
+			c->posted += rig_post_tx(r, frame, sizeof(frame));
+			rig_kick(r);
+			for (volatile unsigned spin = prng_below(&c->p, 3000); spin; spin--)
+				;
+		}
+		crowd_wait(c);
+		if (rig_tx_done(r) != c->posted)
+			break;
+	}
+	return NULL;
+}
+
+/* Run `one` and `two` (may be NULL) as vCPUs beside a loop thread. */
+static void crowd_run(struct crowd *c, void *(*one)(void *), void *(*two)(void *))
+{
+	pthread_t loop, vcpu[2];
 
 	ck_assert_int_eq(pthread_create(&loop, NULL, crowd_loop, c), 0);
-	ck_assert_int_eq(pthread_create(&traffic, NULL, crowd_traffic, c), 0);
-	ck_assert_int_eq(pthread_create(&bully, NULL, crowd_bully, c), 0);
-	pthread_join(traffic, NULL);
-	pthread_join(bully, NULL);
+	ck_assert_int_eq(pthread_create(&vcpu[0], NULL, one, c), 0);
+	if (two)
+		ck_assert_int_eq(pthread_create(&vcpu[1], NULL, two, c), 0);
+	pthread_join(vcpu[0], NULL);
+	if (two)
+		pthread_join(vcpu[1], NULL);
 	loop_stop(c->r->m->f->m.loop);
 	pthread_join(loop, NULL);
 }
@@ -176,33 +204,70 @@ static void crowd_epilogue(struct crowd *c)
 	exam_works(r);
 }
 
+static void crowd_init(struct crowd *c, int model, const struct rig_opts *o)
+{
+	*c = (struct crowd){ .r = nic_rig_new(model, o), .p = { .s = 1234567 } };
+	pthread_mutex_init(&c->books, NULL);
+	sem_init(&c->passed, 0, 0);
+	ck_assert_int_eq(loop_event_init(c->r->m->f->m.loop, &c->pump, crowd_pump), 0);
+	ck_assert_int_eq(loop_event_init(c->r->m->f->m.loop, &c->fence, crowd_fence), 0);
+	c->r->m->wait = crowd_wait;
+	c->r->m->wait_arg = c;
+}
+
+static void crowd_fini(struct crowd *c)
+{
+	crowd_epilogue(c);
+	loop_event_destroy(&c->pump);
+	loop_event_destroy(&c->fence);
+	sem_destroy(&c->passed);
+	pthread_mutex_destroy(&c->books);
+	nic_rig_free(c->r);
+}
+
 START_TEST(card_shared_by_threads_keeps_its_head)
 {
-	struct crowd c = { .r = nic_rig_new(_i, NULL), .p = { .s = 1234567 } };
-	struct loop *l = c.r->m->f->m.loop;
+	struct crowd c;
 
-	pthread_mutex_init(&c.books, NULL);
-	sem_init(&c.passed, 0, 0);
-	ck_assert_int_eq(loop_event_init(l, &c.pump, crowd_pump), 0);
-	ck_assert_int_eq(loop_event_init(l, &c.fence, crowd_fence), 0);
-	c.r->m->wait = crowd_wait;
-	c.r->m->wait_arg = &c;
-	crowd_run(&c);
+	crowd_init(&c, _i, NULL);
+	crowd_run(&c, crowd_traffic, crowd_bully);
 	ck_assert_uint_gt(c.posted, 0);
 	ck_assert_uint_gt(c.received, 0);
 	ck_assert_uint_gt(c.sent, 0);
 	ck_assert_uint_le(c.sent, c.posted);
-	crowd_epilogue(&c);
-	loop_event_destroy(&c.pump);
-	loop_event_destroy(&c.fence);
-	sem_destroy(&c.passed);
-	pthread_mutex_destroy(&c.books);
-	nic_rig_free(c.r);
+	crowd_fini(&c);
+}
+END_TEST
+
+static void exam_doorbells(int model, const struct rig_opts *o)
+{
+	struct crowd c;
+
+	crowd_init(&c, model, o);
+	crowd_run(&c, crowd_doorbells, NULL);
+	ck_assert_uint_eq(c.posted, 2 * ROUNDS);
+	ck_assert_uint_eq(rig_tx_done(c.r), c.posted);
+	crowd_fini(&c);
+}
+
+START_TEST(doorbell_is_never_lost)
+{
+	exam_doorbells(_i, NULL);
+}
+END_TEST
+
+START_TEST(doorbell_is_never_lost_without_event_idx)
+{
+	struct rig_opts o = { .features_off = BIT64(VIRTIO_RING_F_EVENT_IDX) };
+
+	exam_doorbells(RIG_VIRTIO, &o);
 }
 END_TEST
 
 static const struct test_entry tests[] = {
 	EXAM(card_shared_by_threads_keeps_its_head),
+	EXAM(doorbell_is_never_lost),
+	T(doorbell_is_never_lost_without_event_idx),
 };
 
 CHECK_MAIN("nic threads", tests)

@@ -52,7 +52,7 @@ void ring_vq_kick(struct nic_rig *r, unsigned index);
 /* Notify, even if not. */
 void ring_vq_ring_bell(struct nic_rig *r, unsigned index);
 
-#define RING_VIRTIO_SABOTAGE 29
+#define RING_VIRTIO_SABOTAGE 30
 extern const struct rig_sabotage ring_virtio_sabotage[RING_VIRTIO_SABOTAGE];
 
 #endif

@@ -14,15 +14,31 @@ static struct rig_vq *txq(struct nic_rig *r)
 
 /* --- indices ---------------------------------------------------------------------- */
 
+/* Header and payload in one buffer: what must not be sent if it is found by mistake. */
+static struct vring_desc bait(struct nic_rig *r)
+{
+	rig_fill(r, r->arena, 0, VNET_HDR_LEN);
+	return (struct vring_desc){ .addr = r->arena, .len = VNET_HDR_LEN + 100 };
+}
+
 static void avail_idx_runs_away(struct nic_rig *r)
 {
+	struct vring_desc d = bait(r);
+
+	ring_vq_put_desc(r, txq(r), 0, &d);
 	ring_vq_set_avail_idx(r, txq(r), (uint16_t)(txq(r)->avail_idx + txq(r)->size + 1));
 	ring_vq_ring_bell(r, RIG_VQ_TX);
 }
 
+/* The bait lies in our indirect tables, which come after the queue's. */
 static void head_beyond_the_table(struct nic_rig *r)
 {
-	ring_vq_put_avail(r, txq(r), (uint16_t)txq(r)->size);
+	uint64_t i = (txq(r)->indirect - txq(r)->desc) / sizeof(struct vring_desc);
+	struct vring_desc d = bait(r);
+
+	ck_assert_uint_lt(i, UINT16_MAX);
+	ring_vq_put_desc(r, txq(r), (unsigned)i, &d);
+	ring_vq_put_avail(r, txq(r), (uint16_t)i);
 	ring_vq_ring_bell(r, RIG_VQ_TX);
 }
 
@@ -64,6 +80,16 @@ static void chain_bites_its_tail(struct nic_rig *r)
 	d.flags = VRING_DESC_F_NEXT;
 	d.next = 0;
 	post_raw(r, header(r), d);
+}
+
+static void empty_chain_bites_its_tail(struct nic_rig *r)
+{
+	struct vring_desc h = header(r), d = payload(r);
+
+	h.len = d.len = 0;
+	d.flags = VRING_DESC_F_NEXT;
+	d.next = 0;
+	post_raw(r, h, d);
 }
 
 /* --- buffers of the wrong kind ------------------------------------------------------ */
@@ -295,6 +321,7 @@ const struct rig_sabotage ring_virtio_sabotage[RING_VIRTIO_SABOTAGE] = {
 	{ "head beyond the table", head_beyond_the_table, false },
 	{ "next beyond the table", next_beyond_the_table, false },
 	{ "chain bites its tail", chain_bites_its_tail, false },
+	{ "empty chain bites its tail", empty_chain_bites_its_tail, false },
 	{ "device-writable transmit buffer", transmit_buffer_for_the_device_to_write, false },
 	{ "header cut short", header_cut_short, false },
 	{ "header without frame", header_without_frame, false },
