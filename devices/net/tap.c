@@ -179,7 +179,7 @@ static unsigned tap_set_rx_offload(struct net *n, unsigned want)
 		if (!ioctl(t->fd, TUNSETOFFLOAD, arg))
 			return can;
 	}
-	return 0; /* as tap_attach() left it */
+	return 0; /* without the header there is no way to say what is undone */
 }
 
 static bool tap_link_up(struct net *n)

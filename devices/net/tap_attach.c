@@ -109,41 +109,47 @@ static int tap_set_iff(int fd, const char *name)
 	return -err;
 }
 
-/* The frame format of this descriptor: the ten-byte header, little-endian, no offload
- * yet (a persistent tap keeps what its last user had set). */
-static int tap_set_header(int fd, const char *name, bool *vnet_hdr)
+/* One of the ioctls that only fail on a kernel too old for us. */
+static int tap_ioctl(int fd, const char *name, const char *what, unsigned long request, void *arg)
+{
+	int err;
+
+	if (ioctl(fd, request, arg) >= 0)
+		return 0;
+	err = errno;
+	log_error("%s: %s: %s: the host's tun driver is too old", name, what, strerror(err));
+	return -err;
+}
+
+/*
+ * The frame format of this descriptor: the ten-byte header, little-endian, no offload
+ * yet (a persistent tap keeps what its last user had set). Whoever attaches first
+ * decides on the header; only another queue of a multi_queue tap comes second. (That its
+ * first user left IFF_NO_PI off cannot be seen: TUNGETIFF has IFF_NOFILTER in that bit.)
+ */
+static int tap_set_format(int fd, const char *name, bool *vnet_hdr)
 {
 	struct ifreq ifr = { 0 };
 	int size = sizeof(struct virtio_net_hdr), little = 1;
-	const char *what = "TUNGETIFF";
+	int err = tap_ioctl(fd, name, "TUNGETIFF", TUNGETIFF, &ifr);
 
-	if (ioctl(fd, TUNGETIFF, &ifr) < 0)
-		goto fail;
+	if (err)
+		return err;
 	*vnet_hdr = ifr.ifr_flags & IFF_VNET_HDR;
 	if (!*vnet_hdr)
-		/* The other queues of a shared tap decided; attaching sets the flag if
-		 * nobody else is attached. */
-		log_warn("%s: in use without vnet_hdr, checksums and segments are made in "
-			 "software: ip tuntap add mode tap multi_queue vnet_hdr name NAME",
+		log_warn("%s: another process has it open without vnet_hdr, so checksums and "
+			 "segments are made in software: give the guest a tap of its own",
 			 name);
-	what = "TUNSETVNETHDRSZ";
-	if (*vnet_hdr && ioctl(fd, TUNSETVNETHDRSZ, &size) < 0)
-		goto fail;
-	what = "TUNSETVNETLE";
-	if (*vnet_hdr && ioctl(fd, TUNSETVNETLE, &little) < 0)
-		goto fail;
-	what = "TUNSETOFFLOAD";
-	if (ioctl(fd, TUNSETOFFLOAD, 0UL) < 0)
-		goto fail;
-	return 0;
-fail:
-	size = -errno;
-	log_error("%s: %s: %s", name, what, strerror(errno));
-	return size;
+	if (*vnet_hdr)
+		err = tap_ioctl(fd, name, "TUNSETVNETHDRSZ", TUNSETVNETHDRSZ, &size);
+	if (*vnet_hdr && !err)
+		err = tap_ioctl(fd, name, "TUNSETVNETLE", TUNSETVNETLE, &little);
+	return err ? err : tap_ioctl(fd, name, "TUNSETOFFLOAD", TUNSETOFFLOAD, NULL);
 }
 
 int tap_attach(const char *name, bool *vnet_hdr)
 {
+	bool fresh;
 	int fd, err;
 
 	if (!name || !tap_name_ok(name)) {
@@ -155,11 +161,15 @@ int tap_attach(const char *name, bool *vnet_hdr)
 	fd = tap_open_dev(name);
 	if (fd < 0)
 		return fd;
+	fresh = tap_kind(name) == TAP_ABSENT;
 	err = tap_set_iff(fd, name);
 	if (!err)
-		err = tap_set_header(fd, name, vnet_hdr);
-	if (!err)
-		return fd;
-	close(fd);
-	return err;
+		err = tap_set_format(fd, name, vnet_hdr);
+	if (err) {
+		close(fd);
+		return err;
+	}
+	if (fresh)
+		log_info("%s: created; it goes when duet exits", name);
+	return fd;
 }
