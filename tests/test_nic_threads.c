@@ -7,7 +7,8 @@
  *
  *   books   guards the rig's own state, as a driver's lock would; what the device is
  *           asked to do at the same time from both threads is not guarded by anything
- *   the fake backend belongs to the loop thread, which the pump runs on
+ *   the fake backend belongs to the loop thread, which the pump runs on, while there
+ *   is traffic
  */
 #include "tests/rig/exam.h"
 
@@ -16,9 +17,11 @@
 #include <semaphore.h>
 #include <string.h>
 
-#define ROUNDS   20000 /* of the traffic */
-#define STEPS    20000 /* of the bully */
-#define RESTARTS 100   /* steps between two of them */
+#define ROUNDS      20000 /* of the traffic */
+#define DOORBELLS   400   /* a round of */
+#define BELL_ROUNDS 1000
+#define STEPS       20000 /* of the bully */
+#define RESTARTS    100   /* steps between two of them */
 
 struct crowd {
 	struct nic_rig *r;
@@ -146,8 +149,8 @@ static void *crowd_bully(void *arg)
 }
 
 /*
- * Two bursts with a pause that no two rounds share, so that the second doorbell finds the
- * device awake, asleep, and just about to sleep. Then nothing may be left in the ring.
+ * Doorbells with pauses that no two rounds share, so that they find the device awake,
+ * asleep, and just about to sleep. Then nothing may be left in the ring.
  */
 static void *crowd_doorbells(void *arg)
 {
@@ -156,16 +159,21 @@ static void *crowd_doorbells(void *arg)
 	uint8_t frame[100];
 
 	frame_plain(frame, sizeof(frame), r->mac, 1);
-	for (unsigned i = 0; i < ROUNDS; i++) {
-		for (unsigned k = 0; k < 2; k++) {
+	for (unsigned i = 0; i < BELL_ROUNDS; i++) {
+		for (unsigned k = 0; k < DOORBELLS; k++) {
 			c->posted += rig_post_tx(r, frame, sizeof(frame));
 			rig_kick(r);
-			for (volatile unsigned spin = prng_below(&c->p, 3000); spin; spin--)
+			rig_tx_done(r);
+			for (volatile unsigned spin = prng_below(&c->p, 1 + i % 600); spin; spin--)
 				;
 		}
-		crowd_wait(c);
+		/* A turn of the loop may take no more than a batch. */
+		for (unsigned k = 0; k < 20 && rig_tx_done(r) != c->posted; k++)
+			crowd_wait(c);
 		if (rig_tx_done(r) != c->posted)
 			break;
+		crowd_wait(c);
+		fake_net_clear(r->net); /* the loop has nothing left to do with it */
 	}
 	return NULL;
 }
@@ -245,7 +253,7 @@ static void exam_doorbells(int model, const struct rig_opts *o)
 
 	crowd_init(&c, model, o);
 	crowd_run(&c, crowd_doorbells, NULL);
-	ck_assert_uint_eq(c.posted, 2 * ROUNDS);
+	ck_assert_uint_gt(c.posted, DOORBELLS);
 	ck_assert_uint_eq(rig_tx_done(c.r), c.posted);
 	crowd_fini(&c);
 }
