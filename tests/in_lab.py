@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 # SPDX-License-Identifier: MIT
 """Stock kernels in duet: what tests/lab.sh runs inside the lab, or on a /dev/kvm that can.
 
