@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_nic_scenarios.c: frames through both NICs, the same exam for each (_i: RIG_E1000,
- * RIG_VIRTIO). Interrupts, filters and reset are test_nic_control.c, hostile drivers
- * test_nic_faults.c.
+ * RIG_VIRTIO). Large TCP frames are test_nic_segments.c, interrupts test_nic_irq.c, filters
+ * and reset test_nic_control.c, hostile drivers test_nic_faults.c.
  */
 #include "tests/rig/exam.h"
 
@@ -313,6 +313,7 @@ START_TEST(frame_the_backend_refuses_is_given_back)
 	ck_assert_uint_eq(r->net->sent_nr, 0);
 	ck_assert_uint_eq(rig_tx_done(r), 10);
 	ck_assert_uint_eq(counter_get(&r->net->net.stat.tx_drops), 10);
+	ck_assert_uint_eq(rig_stat(r, tx_frames) + rig_stat(r, tx_drops), 10);
 	r->net->refuse = false;
 	exam_works(r);
 	nic_rig_free(r);
