@@ -1,93 +1,29 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_net.c: the seam between NIC and backend: null, loop, and net_send()'s software
- * fallback in front of a fake backend that can take little.
+ * test_net.c: the seam between NIC and backend, above all net_send()'s software fallback,
+ * in front of a fake backend that can take little.
  */
 #include "devices/net/net.h"
 #include "devices/net/offload.h"
 #include "tests/check_main.h"
 #include "tests/rig/fake_net.h"
-#include "tests/rig/frames.h"
 #include "tests/rig/grab.h"
+#include "tests/rig/net_rig.h"
 
 #include <errno.h>
 #include <string.h>
 
-static const uint8_t station[6] = { 0x52, 0x54, 0, 0x12, 0x34, 0x56 };
 static const struct virtio_net_hdr finished;
-
-/* A NIC that counts calls and, if told to, takes frames. */
-struct probe {
-	struct net *be;
-	unsigned readable, writable;
-	bool take;
-	ssize_t got; /* by the last net_recv() */
-	struct virtio_net_hdr hdr;
-	uint8_t buf[FRAME_BUF];
-};
 
 static struct probe probe;
 
-static ssize_t probe_recv(void)
-{
-	struct iovec iov[2] = { { probe.buf, 100 }, { probe.buf + 100, sizeof(probe.buf) - 100 } };
-
-	probe.got = net_recv(probe.be, &probe.hdr, iov, 2);
-	return probe.got;
-}
-
-static void probe_readable(void *nic)
-{
-	ck_assert_ptr_eq(nic, &probe);
-	probe.readable++;
-	if (probe.take)
-		probe_recv();
-}
-
-static void probe_writable(void *nic)
-{
-	ck_assert_ptr_eq(nic, &probe);
-	probe.writable++;
-}
-
-static void probe_attach(struct net *be)
-{
-	static const struct net_client client = { probe_readable, probe_writable, &probe };
-
-	probe = (struct probe){ .be = be };
-	net_attach(be, &client);
-}
-
-static struct net *open_probed(struct loop *l, const char *kind)
-{
-	int err = 0;
-	struct net *be = net_open(l, kind, NULL, &err);
-
-	ck_assert_ptr_nonnull(be);
-	ck_assert_str_eq(be->name, kind);
-	probe_attach(be);
-	return be;
-}
+#define TSO_FLAGS (TCP_ACK | TCP_PSH | TCP_FIN | TCP_CWR)
 
 static int send_bytes(struct net *be, const struct virtio_net_hdr *h, void *p, size_t len)
 {
 	struct iovec iov = { p, len };
 
 	return net_send(be, h, &iov, 1);
-}
-
-static size_t tso_frame(uint8_t *buf, bool v6, size_t payload, struct virtio_net_hdr *h)
-{
-	struct frame_ip f = { .v6 = v6, .partial = true, .payload = payload, .seed = 5 };
-	size_t len;
-
-	f.tcp_flags = TCP_ACK | TCP_PSH | TCP_FIN | TCP_CWR;
-	memcpy(f.dst, station, 6);
-	len = frame_ip(buf, &f, h);
-	h->gso_type =
-		(v6 ? VIRTIO_NET_HDR_GSO_TCPV6 : VIRTIO_NET_HDR_GSO_TCPV4) | VIRTIO_NET_HDR_GSO_ECN;
-	h->gso_size = 1448;
-	return len;
 }
 
 /* --- opening --- */
@@ -142,232 +78,6 @@ START_TEST(rx_offload_wish_without_checksums_is_no_wish)
 }
 END_TEST
 
-/* --- null --- */
-
-START_TEST(null_swallows_everything_and_delivers_nothing)
-{
-	static uint8_t buf[FRAME_BUF];
-	struct loop *l = loop_new();
-	struct net *be = open_probed(l, "null");
-	struct virtio_net_hdr h;
-	size_t len = tso_frame(buf, false, 60000, &h);
-
-	ck_assert_uint_eq(be->tx_offload, NET_OFF_ALL);
-	ck_assert(net_link_up(be));
-	ck_assert_uint_eq(be->mtu, 0);
-	ck_assert_uint_eq(net_set_rx_offload(be, NET_OFF_ALL), NET_OFF_ALL);
-	net_rx_enable(be, true);
-	for (int i = 0; i < 1000; i++)
-		ck_assert_int_eq(send_bytes(be, &h, buf, len), 0);
-	ck_assert_int_eq(probe_recv(), 0);
-	ck_assert_int_eq(loop_once(l, 0), 0);
-	ck_assert_uint_eq(probe.readable + probe.writable, 0);
-	ck_assert_uint_eq(counter_get(&be->stat.tx_calls), 0);
-	ck_assert_uint_eq(counter_get(&be->stat.sw_segments), 0);
-	net_close(be);
-	loop_free(l);
-}
-END_TEST
-
-/* --- loop --- */
-
-START_TEST(loop_returns_frames_in_order_and_intact)
-{
-	static uint8_t buf[FRAME_BUF];
-	struct loop *l = loop_new();
-	struct net *be = open_probed(l, "loop");
-	unsigned sent = 0, got = 0;
-	struct prng r = { .s = 3 };
-
-	/* Bursts of odd lengths, five times round the ring. */
-	for (size_t total = 0; total < 5 << 20;) {
-		for (unsigned i = prng_below(&r, 5); i; i--) {
-			size_t len = 14 + (sent * 997u) % 60000;
-
-			frame_plain(buf, len, station, sent++);
-			ck_assert_int_eq(send_bytes(be, &finished, buf, len), 0);
-			total += len;
-		}
-		while (got < sent) {
-			size_t len = 14 + (got * 997u) % 60000;
-
-			frame_plain(buf, len, station, got++);
-			ck_assert_int_eq(probe_recv(), (ssize_t)len);
-			ck_assert_mem_eq(probe.buf, buf, len);
-			ck_assert_mem_eq(&probe.hdr, &finished, sizeof(finished));
-		}
-	}
-	ck_assert_int_eq(probe_recv(), 0);
-	net_close(be);
-	loop_free(l);
-}
-END_TEST
-
-START_TEST(loop_is_readable_until_drained_or_disabled)
-{
-	uint8_t buf[64];
-	struct loop *l = loop_new();
-	struct net *be = open_probed(l, "loop");
-
-	frame_plain(buf, sizeof(buf), station, 1);
-	for (int i = 0; i < 3; i++)
-		send_bytes(be, &finished, buf, sizeof(buf));
-	while (loop_once(l, 0))
-		;
-	ck_assert_uint_eq(probe.readable, 0); /* off at first */
-	net_rx_enable(be, true);
-	ck_assert_int_eq(loop_once(l, 0), 1);
-	ck_assert_int_eq(loop_once(l, 0), 1);
-	ck_assert_uint_eq(probe.readable, 2); /* nothing taken: asked again */
-	net_rx_enable(be, false);
-	while (loop_once(l, 0))
-		;
-	ck_assert_uint_eq(probe.readable, 2); /* although a wake-up was under way */
-	net_rx_enable(be, true);
-	probe.take = true;
-	while (loop_once(l, 0))
-		;
-	ck_assert_uint_eq(probe.readable, 5);
-	ck_assert_int_eq(probe_recv(), 0);
-	/* a frame that comes while reception is on */
-	send_bytes(be, &finished, buf, sizeof(buf));
-	ck_assert_int_eq(loop_once(l, 0), 1);
-	ck_assert_uint_eq(probe.readable, 6);
-	net_close(be);
-	loop_free(l);
-}
-END_TEST
-
-START_TEST(loop_when_full_says_again_and_then_writable)
-{
-	static uint8_t buf[60000];
-	struct loop *l = loop_new();
-	struct net *be = open_probed(l, "loop");
-	int sent = 0, err;
-
-	frame_plain(buf, sizeof(buf), station, 1);
-	while (!(err = send_bytes(be, &finished, buf, sizeof(buf))))
-		ck_assert_int_lt(++sent, 1000);
-	ck_assert_int_eq(err, -EAGAIN);
-	ck_assert_int_gt(sent, 10);
-	ck_assert_uint_eq(counter_get(&be->stat.tx_drops), 0);
-	while (loop_once(l, 0))
-		;
-	ck_assert_uint_eq(probe.writable, 0); /* not before there is room */
-	ck_assert_int_gt(probe_recv(), 0);
-	while (loop_once(l, 0))
-		;
-	ck_assert_uint_eq(probe.writable, 1);
-	ck_assert_int_eq(send_bytes(be, &finished, buf, sizeof(buf)), 0);
-	ck_assert_int_eq(send_bytes(be, &finished, buf, sizeof(buf)), -EAGAIN);
-	for (int i = 0; i < sent; i++)
-		ck_assert_int_eq(probe_recv(), sizeof(buf));
-	ck_assert_int_eq(probe_recv(), 0);
-	net_close(be);
-	loop_free(l);
-}
-END_TEST
-
-START_TEST(loop_hands_over_unfinished_frames_only_as_granted)
-{
-	static uint8_t buf[FRAME_BUF];
-	struct loop *l = loop_new();
-	struct net *be = open_probed(l, "loop");
-	struct virtio_net_hdr h, plain;
-	size_t len = tso_frame(buf, _i, 50000, &h);
-	unsigned nr = frame_segments(len, &h);
-
-	ck_assert_uint_eq(be->tx_offload, NET_OFF_ALL);
-	ck_assert_uint_eq(net_set_rx_offload(be, NET_OFF_ALL), NET_OFF_ALL);
-	ck_assert_int_eq(send_bytes(be, &h, buf, len), 0);
-	ck_assert_int_eq(probe_recv(), (ssize_t)len);
-	ck_assert_mem_eq(&probe.hdr, &h, sizeof(h));
-	ck_assert_mem_eq(probe.buf, buf, len);
-
-	net_set_rx_offload(be, NET_OFF_CSUM);
-	ck_assert_int_eq(send_bytes(be, &h, buf, len), 0);
-	for (unsigned i = 0; i < nr; i++) {
-		ssize_t n = probe_recv();
-
-		ck_assert_int_gt(n, 0);
-		ck_assert_pstr_eq(frame_segment_wrong(buf, len, &h, i, probe.buf, (size_t)n), NULL);
-		ck_assert_mem_eq(&probe.hdr, &finished, sizeof(finished));
-	}
-	ck_assert_int_eq(probe_recv(), 0);
-	ck_assert_uint_eq(counter_get(&be->stat.sw_segments), nr);
-
-	len = tso_frame(buf, _i, 1000, &plain);
-	plain.gso_type = plain.gso_size = 0;
-	ck_assert_int_eq(send_bytes(be, &plain, buf, len), 0);
-	ck_assert_int_eq(probe_recv(), (ssize_t)len);
-	ck_assert_mem_eq(&probe.hdr, &plain, sizeof(plain));
-	net_set_rx_offload(be, 0);
-	ck_assert_int_eq(send_bytes(be, &plain, buf, len), 0);
-	ck_assert_int_eq(probe_recv(), (ssize_t)len);
-	ck_assert_pstr_eq(frame_ip_wrong(probe.buf, len), NULL);
-	ck_assert_mem_eq(&probe.hdr, &finished, sizeof(finished));
-	net_close(be);
-	loop_free(l);
-}
-END_TEST
-
-START_TEST(loop_loses_and_counts_what_the_receiver_cannot_take)
-{
-	static uint8_t buf[FRAME_BUF];
-	struct loop *l = loop_new();
-	struct net *be = open_probed(l, "loop");
-	struct virtio_net_hdr h;
-	struct iovec small = { probe.buf, 59 };
-	size_t len = tso_frame(buf, false, 5000, &h);
-
-	/* granted when sent, taken back before it is received */
-	net_set_rx_offload(be, NET_OFF_ALL);
-	ck_assert_int_eq(send_bytes(be, &h, buf, len), 0);
-	ck_assert_int_eq(send_bytes(be, &finished, buf, 60), 0);
-	ck_assert_int_eq(send_bytes(be, &finished, buf, 59), 0);
-	net_set_rx_offload(be, 0);
-	ck_assert_int_eq(probe_recv(), -EMSGSIZE);
-	/* one byte too long for its room; the next one fits */
-	ck_assert_int_eq(net_recv(be, &h, &small, 1), -EMSGSIZE);
-	ck_assert_int_eq(net_recv(be, &h, &small, 1), 59);
-	ck_assert_uint_eq(counter_get(&be->stat.rx_drops), 2);
-	net_close(be);
-	loop_free(l);
-}
-END_TEST
-
-START_TEST(loop_takes_whole_tso_frames_or_says_again)
-{
-	static uint8_t buf[FRAME_BUF];
-	struct loop *l = loop_new();
-	struct net *be = open_probed(l, "loop");
-	struct virtio_net_hdr h;
-	size_t len = tso_frame(buf, true, 60000, &h);
-	unsigned nr = frame_segments(len, &h), frames = 0, got = 0;
-	int err;
-
-	while (!(err = send_bytes(be, &h, buf, len)))
-		frames++;
-	ck_assert_int_eq(err, -EAGAIN);
-	ck_assert_uint_eq(counter_get(&be->stat.tx_drops), 0);
-	while (probe_recv() > 0)
-		got++;
-	ck_assert_uint_eq(got, frames * nr);
-	while (loop_once(l, 0))
-		;
-	ck_assert_uint_eq(probe.writable, 1);
-
-	/* Segments of a byte: more headers than the ring has bytes. Let in when it is
-	 * empty, cut short, counted; never stuck. */
-	h.gso_size = 1;
-	ck_assert_int_eq(send_bytes(be, &h, buf, len), 0);
-	ck_assert_uint_eq(counter_get(&be->stat.tx_drops), 1);
-	ck_assert_int_eq(send_bytes(be, &h, buf, len), -EAGAIN);
-	net_close(be);
-	loop_free(l);
-}
-END_TEST
-
 /* --- net_send() in front of a fake backend --- */
 
 START_TEST(frame_within_the_backends_offloads_passes_untouched)
@@ -375,7 +85,7 @@ START_TEST(frame_within_the_backends_offloads_passes_untouched)
 	static uint8_t buf[FRAME_BUF];
 	struct fake_net *f = fake_net_new(NULL, NET_OFF_ALL);
 	struct virtio_net_hdr h;
-	size_t len = tso_frame(buf, _i, 30000, &h);
+	size_t len = frame_tso(buf, _i, TSO_FLAGS, 30000, &h);
 
 	ck_assert_int_eq(send_bytes(&f->net, &h, buf, len), 0);
 	ck_assert_uint_eq(f->sent_nr, 1);
@@ -426,7 +136,7 @@ START_TEST(tso_frame_is_cut_for_a_backend_that_cannot)
 	static uint8_t buf[FRAME_BUF];
 	struct fake_net *f = fake_net_new(NULL, weak[_i / 2]);
 	struct virtio_net_hdr h;
-	size_t len = tso_frame(buf, _i % 2, 40001, &h), summed = 0;
+	size_t len = frame_tso(buf, _i % 2, TSO_FLAGS, 40001, &h), summed = 0;
 	struct iovec iov[3] = { { buf, 20 }, { buf + 20, 7000 }, { buf + 7020, len - 7020 } };
 	unsigned nr = frame_segments(len, &h);
 
@@ -452,9 +162,9 @@ START_TEST(again_on_the_first_segment_leaves_the_frame_to_the_caller)
 	struct loop *l = loop_new();
 	struct fake_net *f = fake_net_new(l, 0);
 	struct virtio_net_hdr h;
-	size_t len = tso_frame(buf, false, 20000, &h);
+	size_t len = frame_tso(buf, false, TSO_FLAGS, 20000, &h);
 
-	probe_attach(&f->net);
+	probe_attach(&probe, &f->net);
 	fake_net_set_full(f, true);
 	ck_assert_int_eq(send_bytes(&f->net, &h, buf, len), -EAGAIN);
 	ck_assert_uint_eq(f->sent_nr, 0);
@@ -476,7 +186,7 @@ START_TEST(again_on_a_later_segment_drops_the_rest_and_counts)
 	static uint8_t buf[FRAME_BUF];
 	struct fake_net *f = fake_net_new(NULL, 0);
 	struct virtio_net_hdr h;
-	size_t len = tso_frame(buf, false, 20000, &h);
+	size_t len = frame_tso(buf, false, TSO_FLAGS, 20000, &h);
 
 	f->full_after = (unsigned)_i;
 	ck_assert_int_eq(send_bytes(&f->net, &h, buf, len), 0);
@@ -493,7 +203,7 @@ START_TEST(frame_that_cannot_be_is_refused_before_the_backend_sees_it)
 	struct fake_net *f = fake_net_new(NULL, _i ? NET_OFF_ALL : 0);
 	struct iovec many[NET_IOV_MAX + 1];
 	struct virtio_net_hdr h, lie;
-	size_t len = tso_frame(buf, false, 5000, &h);
+	size_t len = frame_tso(buf, false, TSO_FLAGS, 5000, &h);
 
 	lie = h;
 	lie.csum_offset = 0xffff;
@@ -527,7 +237,7 @@ START_TEST(tso_header_over_a_frame_that_is_not_tcp_is_refused_by_software)
 	static uint8_t buf[FRAME_BUF];
 	struct fake_net *f = fake_net_new(NULL, 0);
 	struct virtio_net_hdr h;
-	size_t len = tso_frame(buf, false, 5000, &h);
+	size_t len = frame_tso(buf, false, TSO_FLAGS, 5000, &h);
 
 	buf[14 + 9] = 17;
 	ck_assert_int_eq(send_bytes(&f->net, &h, buf, len), -EINVAL);
@@ -542,7 +252,7 @@ START_TEST(frame_of_the_most_entries_is_finished)
 	struct fake_net *f = fake_net_new(NULL, 0);
 	struct iovec iov[NET_IOV_MAX];
 	struct virtio_net_hdr h;
-	size_t len = tso_frame(buf, false, 60000, &h), off = 0;
+	size_t len = frame_tso(buf, false, TSO_FLAGS, 60000, &h), off = 0;
 
 	/* Entry 0 has the headers and the first bytes; the others share the rest. */
 	for (int i = 0; i < NET_IOV_MAX; i++) {
@@ -571,7 +281,7 @@ START_TEST(fake_backend_stops_readable_when_told)
 	struct fake_net *f = fake_net_new(l, 0);
 	uint8_t buf[60] = { 0 };
 
-	probe_attach(&f->net);
+	probe_attach(&probe, &f->net);
 	fake_net_queue(f, NULL, buf, sizeof(buf));
 	fake_net_queue(f, NULL, buf, sizeof(buf));
 	loop_once(l, 0);
@@ -598,13 +308,6 @@ static const struct test_entry tests[] = {
 	T(unknown_kind_is_refused_with_the_known_ones_named),
 	T(offload_table_is_one_line),
 	T(rx_offload_wish_without_checksums_is_no_wish),
-	T(null_swallows_everything_and_delivers_nothing),
-	T(loop_returns_frames_in_order_and_intact),
-	T(loop_is_readable_until_drained_or_disabled),
-	T(loop_when_full_says_again_and_then_writable),
-	TLOOP(loop_hands_over_unfinished_frames_only_as_granted, 0, 2),
-	T(loop_loses_and_counts_what_the_receiver_cannot_take),
-	T(loop_takes_whole_tso_frames_or_says_again),
 	TLOOP(frame_within_the_backends_offloads_passes_untouched, 0, 2),
 	TLOOP(checksum_is_finished_without_touching_or_copying_the_frame, 0, 4),
 	TLOOP(tso_frame_is_cut_for_a_backend_that_cannot, 0, 6),

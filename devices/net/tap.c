@@ -28,12 +28,11 @@ struct tap {
 	int fd;
 	const char *ifname; /* within net.name */
 	bool vnet_hdr;      /* frames are preceded by a struct virtio_net_hdr */
-	/* watch_lock, of which f's events are made; rx_on is also read without it: */
+	/* watch_lock, which f's events are made of; the atomic ones are read without it too: */
 	pthread_mutex_t watch_lock;
 	_Atomic bool rx_on;
-	bool want_room; /* a send() got -EAGAIN */
-	/* set by the I/O thread, read by anyone: */
 	_Atomic bool gone; /* the interface was deleted */
+	bool want_room;    /* a send() got -EAGAIN */
 	/* whoever may call net_ops: */
 	uint64_t moan_at; /* no message before this time */
 };
@@ -74,8 +73,7 @@ static void tap_rx_enable(struct net *n, bool on)
 /* The interface was deleted under us. epoll would report that for ever: stop watching. */
 static void tap_lost(struct tap *t)
 {
-	log_error("%s was deleted: the guest's network is cut off until duet is restarted",
-		  t->ifname);
+	log_error("%s was deleted: the guest has no network until duet is restarted", t->ifname);
 	pthread_mutex_lock(&t->watch_lock);
 	t->gone = true;
 	loop_fd_del(&t->f);
@@ -184,8 +182,7 @@ static unsigned tap_set_rx_offload(struct net *n, unsigned want)
 
 static bool tap_link_up(struct net *n)
 {
-	/* Not IFF_UP: a NIC asks often, and a guest's link that went down before the
-	 * host brought the interface up would have to be told to look again. */
+	/* Not IFF_UP: NICs ask often, and nobody would tell the guest when it comes up. */
 	return !tap_of(n)->gone;
 }
 

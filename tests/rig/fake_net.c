@@ -63,7 +63,8 @@ static int fake_net_send(struct net *n, const struct virtio_net_hdr *h, const st
 	frame->hdr = *h;
 	frame->cnt = cnt;
 	iov_copy_out(iov, cnt, 0, frame->data, frame->len);
-	memcpy(frame->iov, iov, sizeof(*iov) * (size_t)MIN(cnt, (int)ARRAY_SIZE(frame->iov)));
+	for (int i = 0; i < cnt && i < (int)ARRAY_SIZE(frame->iov); i++)
+		frame->iov[i] = iov[i];
 	return 0;
 }
 
