@@ -149,26 +149,26 @@ check-lab: all
 	$(Q)tests/lab.sh
 
 check:
-	$(Q)tools/deps build check guest lab
+	$(Q)tools/deps check
 	$(Q)$(MAKE) --no-print-directory tests all guest-agent
 	$(Q)tests/check.sh
 
 compare:
-	$(Q)tools/deps build guest lab
+	$(Q)tools/deps compare
 	$(Q)$(MAKE) --no-print-directory all guest-agent
 	$(Q)tools/compare
 
 integrity:
-	$(Q)tools/deps build guest lab
+	$(Q)tools/deps compare
 	$(Q)$(MAKE) --no-print-directory all guest-agent
 	$(Q)tools/integrity
 
 asan:
-	$(Q)tools/deps build check
+	$(Q)tools/deps check
 	$(Q)$(MAKE) --no-print-directory ASAN=1 check-unit
 
 tsan:
-	$(Q)tools/deps build check
+	$(Q)tools/deps check
 	$(Q)$(MAKE) --no-print-directory TSAN=1 check-unit
 
 lint:
