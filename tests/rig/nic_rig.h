@@ -42,6 +42,8 @@ struct rig_opts {
 	bool intx;                    /* virtio: leave MSI-X off */
 	bool ring_outside;            /* skip the rig's own checks of what it sets up */
 	uint64_t features_off;        /* virtio: feature bits not to accept */
+	uint64_t features_on;         /* virtio: bits to accept that the rig would not */
+	unsigned mtu;                 /* of the NIC's configuration; 0: none */
 };
 
 /* A frame to send: bytes, and what is left to the NIC. */
