@@ -118,8 +118,8 @@ static void ring_virtio_reset(struct nic_rig *r)
 
 static void ring_virtio_negotiate(struct nic_rig *r)
 {
-	uint64_t offered = 0, want = WANTED | (r->opts.vlan_filter ? F(CTRL_VLAN) : 0) |
-				      r->opts.features_on;
+	uint64_t offered = 0,
+		 want = WANTED | (r->opts.vlan_filter ? F(CTRL_VLAN) : 0) | r->opts.features_on;
 
 	for (unsigned i = 0; i < 2; i++) {
 		ring_virtio_cfg_write(r, CFG(device_feature_select), 4, i);
