@@ -10,7 +10,7 @@ log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 for program; do
 	status=0
-	timeout --foreground 300 "$program" </dev/null >"$log" 2>&1 || status=$?
+	timeout --foreground 600 "$program" </dev/null >"$log" 2>&1 || status=$?
 	name=$(basename "$program")
 	case $status in
 	0)
