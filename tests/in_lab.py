@@ -16,7 +16,8 @@ import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-GUEST = pathlib.Path(os.environ.get("BUILD") or ROOT / "build").resolve() / "guest"
+BUILD = pathlib.Path(os.environ.get("BUILD") or ROOT / "build").resolve()
+GUEST = BUILD / "guest"
 CASES = []
 
 # Every feature the model offers and Linux 6.1's driver takes, by the virtio specification's
@@ -127,6 +128,22 @@ def cloud():
 
 
 @case
+def shell():
+    """generic and cloud kernels with 1 and 4 vCPUs: a shell on the console obeys"""
+    # Blanks first: what is in the UART when the shell opens the terminal is flushed.
+    typed = " " * 32 + "\necho shell-$((6 * 7)) on $(nproc)\npoweroff -f\n"
+    for flavour in ("generic", "cloud"):
+        for cpus in ("1", "4"):
+            r = subprocess.run([BUILD / "duet", "run", "-k", GUEST / flavour / "vmlinux", "-i",
+                                GUEST / flavour / "initrd.img", "-c", cpus, "-n", "virtio,null",
+                                "-a", "console=ttyS0 quiet mitigations=off"], input=typed,
+                               capture_output=True, text=True, errors="replace", timeout=120,
+                               check=False)
+            said = f"{flavour}, {cpus} vCPUs: status {r.returncode}: {r.stdout[-500:]}{r.stderr}"
+            assert r.returncode == 0 and f"shell-42 on {cpus}" in r.stdout, said
+
+
+@case
 def guest_status():
     """a command in the guest gives the VMM its exit status"""
     lines = boot("run", "--set", "cmd=ZXhpdCAzNwo=", status=37)  # exit 37
@@ -143,7 +160,8 @@ def main():
         word, note, start = "ok", "", time.monotonic()
         try:
             test()
-        except (AssertionError, KeyError, IndexError, ValueError, OSError) as why:
+        except (AssertionError, KeyError, IndexError, ValueError, OSError,
+                subprocess.TimeoutExpired) as why:
             word, note = "FAIL", f"\n        {type(why).__name__}: {why}"
         tally[word] += 1
         seconds = time.monotonic() - start
