@@ -282,6 +282,139 @@ START_TEST(buffers_left_over_serve_the_next_frames_in_order)
 }
 END_TEST
 
+START_TEST(without_merging_a_frame_needs_one_chain)
+{
+	struct rig_opts o = { .rx_buf = 512,
+			      .features_off =
+				      F(MRG_RXBUF) | F(GUEST_TSO4) | F(GUEST_TSO6) | F(GUEST_ECN) };
+	struct nic_rig *r = nic_rig_new(RIG_VIRTIO, &o);
+
+	rig_post_rx(r, 8);
+	receive(r, 501, 1);
+	exam_received_none(r);
+	ck_assert_uint_eq(rig_stat(r, rx_drops), 1);
+	receive(r, 500, 2);
+	exam_received(r, frame, 500);
+	nic_rig_free(r);
+}
+END_TEST
+
+START_TEST(receive_buffer_with_room_for_the_header_only_is_a_fault)
+{
+	struct nic_rig *r = rig(0, 0);
+
+	rig_sabotage_rx_at(r, rig_rx_buf(r, 0), 12);
+	receive(r, FRAME, 1);
+	ck_assert_uint_eq(rig_stat(r, guest_faults), 1);
+	ck_assert(status(r) & VIRTIO_CONFIG_S_NEEDS_RESET);
+	nic_rig_free(r);
+}
+END_TEST
+
+START_TEST(driver_without_guest_csum_sees_no_flags)
+{
+	struct nic_rig *r = rig(0, VNET_GUEST_OFFLOADS);
+	struct virtio_net_hdr h = { .flags = VIRTIO_NET_HDR_F_DATA_VALID };
+
+	rig_post_rx(r, 1);
+	frame_plain(frame, FRAME, r->mac, 1);
+	rig_receive(r, frame, FRAME, &h);
+	rig_run(r);
+	ck_assert(rig_rx_next(r, &rx));
+	ck_assert_uint_eq(rx.hdr.flags, 0);
+	nic_rig_free(r);
+}
+END_TEST
+
+/* The backend still delivers as it did for the driver before, and is first to be heard. */
+START_TEST(frame_that_waits_across_a_reset_meets_the_new_driver_whole)
+{
+	struct nic_rig *r = rig(0, 0);
+
+	rig_post_rx(r, 100);
+	rig_run(r);
+	ck_assert(r->net->rx_enabled);
+	frame_plain(frame, 5000, r->mac, 1);
+	rig_receive(r, frame, 5000, NULL);
+	ring_virtio_bring_up(r);
+	rig_post_rx(r, 100);
+	rig_run(r);
+	exam_received(r, frame, 5000);
+	nic_rig_free(r);
+}
+END_TEST
+
+/* --- transmit (5.1.6.2)
+ * --------------------------------------------------------------------------------- */
+
+START_TEST(unknown_header_flags_are_ignored)
+{
+	struct nic_rig *r = rig(0, 0);
+	struct virtio_net_hdr h = { .flags = 0xfe };
+
+	frame_plain(frame, FRAME, peer, 1);
+	ck_assert(rig_post_tx_offload(r, &h, frame, FRAME));
+	rig_kick(r);
+	rig_run(r);
+	exam_sent(r, 0, frame, FRAME);
+	ck_assert_uint_eq(r->net->sent[0].hdr.flags, 0);
+	ck_assert_uint_eq(rig_stat(r, guest_faults), 0);
+	nic_rig_free(r);
+}
+END_TEST
+
+START_TEST(frame_with_a_writable_buffer_behind_it_is_dropped)
+{
+	struct nic_rig *r = rig(0, 0);
+	struct ring_buf b[] = { { r->v.tx_hdr, 12, false },
+				{ r->arena, FRAME, false },
+				{ r->arena + 4096, 64, true } };
+
+	rig_fill(r, r->v.tx_hdr, 0, 12);
+	ck_assert(ring_vq_post(r, &r->v.q[RIG_VQ_TX], b, 3, false, NULL));
+	rig_kick(r);
+	rig_run(r);
+	ck_assert_uint_eq(r->net->sent_nr, 0);
+	ck_assert_uint_eq(rig_stat(r, tx_drops), 1);
+	ck_assert_uint_eq(rig_stat(r, guest_faults), 1);
+	ck_assert_uint_eq(rig_tx_done(r), 1); /* and given back */
+	ck_assert(!(status(r) & VIRTIO_CONFIG_S_NEEDS_RESET));
+	nic_rig_free(r);
+}
+END_TEST
+
+START_TEST(doorbell_does_not_ask_a_full_backend_again)
+{
+	struct nic_rig *r = rig(0, 0);
+	unsigned sends;
+
+	fake_net_set_full(r->net, true);
+	exam_burst(r, 1, 1);
+	sends = r->net->sends;
+	ring_vq_ring_bell(r, RIG_VQ_TX);
+	rig_run(r);
+	ck_assert_uint_eq(r->net->sends, sends);
+	fake_net_set_full(r->net, false);
+	rig_run(r);
+	ck_assert_uint_eq(r->net->sent_nr, 1);
+	nic_rig_free(r);
+}
+END_TEST
+
+START_TEST(doorbell_unheard_without_bus_mastering_is_answered_with_it)
+{
+	struct nic_rig *r = rig(0, 0);
+
+	fake_pci_write(r->m->f, r->slot, PCI_COMMAND, 2, PCI_COMMAND_MEMORY);
+	exam_burst(r, 3, 1);
+	ck_assert_uint_eq(r->net->sent_nr, 0);
+	fake_pci_write(r->m->f, r->slot, PCI_COMMAND, 2, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+	rig_run(r);
+	ck_assert_uint_eq(r->net->sent_nr, 3);
+	nic_rig_free(r);
+}
+END_TEST
+
 static const struct test_entry tests[] = {
 	T(configuration_says_mac_link_and_mtu),
 	T(mtu_is_not_offered_when_there_is_none),
@@ -293,6 +426,14 @@ static const struct test_entry tests[] = {
 	TLOOP(header_may_be_cut_by_the_edge_of_a_buffer, 0, 2),
 	T(frame_nobody_wants_costs_no_buffer),
 	T(buffers_left_over_serve_the_next_frames_in_order),
+	T(without_merging_a_frame_needs_one_chain),
+	T(receive_buffer_with_room_for_the_header_only_is_a_fault),
+	T(driver_without_guest_csum_sees_no_flags),
+	T(frame_that_waits_across_a_reset_meets_the_new_driver_whole),
+	T(unknown_header_flags_are_ignored),
+	T(frame_with_a_writable_buffer_behind_it_is_dropped),
+	T(doorbell_does_not_ask_a_full_backend_again),
+	T(doorbell_unheard_without_bus_mastering_is_answered_with_it),
 };
 
 CHECK_MAIN("virtio-net", tests)

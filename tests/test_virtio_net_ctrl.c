@@ -93,6 +93,19 @@ START_TEST(receive_mode_selects_by_kind_of_address)
 }
 END_TEST
 
+START_TEST(modes_are_forgotten_at_reset)
+{
+	struct nic_rig *r = rig(F(CTRL_RX_EXTRA), 0);
+
+	mode(r, VIRTIO_NET_CTRL_RX_NOBCAST, 1);
+	mode(r, VIRTIO_NET_CTRL_RX_NOUNI, 1);
+	rig_restart(r);
+	ck_assert(accepts(r, broadcast));
+	ck_assert(accepts(r, r->mac));
+	nic_rig_free(r);
+}
+END_TEST
+
 START_TEST(no_multicast_goes_before_the_table)
 {
 	struct nic_rig *r = rig(F(CTRL_RX_EXTRA), 0);
@@ -355,6 +368,25 @@ START_TEST(command_without_room_for_an_answer_is_a_fault_that_passes)
 }
 END_TEST
 
+START_TEST(full_queue_of_commands_is_served_and_one_more)
+{
+	struct nic_rig *r = rig(0, 0);
+	struct rig_vq *q = &r->v.q[RIG_VQ_CTRL];
+	struct ring_buf b[] = { { r->v.ctrl, 2, false }, { r->v.ctrl + 64, 1, true } };
+	struct vring_used_elem e;
+
+	ck_assert_uint_eq(q->size, VNET_CTRL_SIZE);
+	for (unsigned i = 0; i < VNET_CTRL_SIZE; i++)
+		ck_assert(ring_vq_post(r, q, b, 2, true, NULL));
+	ring_vq_kick(r, RIG_VQ_CTRL);
+	rig_run(r);
+	for (unsigned i = 0; i < VNET_CTRL_SIZE; i++)
+		ck_assert(ring_vq_used(r, q, &e));
+	mode(r, VIRTIO_NET_CTRL_RX_PROMISC, 1); /* its doorbell is wanted */
+	nic_rig_free(r);
+}
+END_TEST
+
 START_TEST(command_of_nothing_is_refused)
 {
 	struct nic_rig *r = rig(0, 0);
@@ -372,6 +404,7 @@ END_TEST
 static const struct test_entry tests[] = {
 	T(device_that_no_driver_has_asked_takes_everything),
 	TLOOP(receive_mode_selects_by_kind_of_address, 0, 6),
+	T(modes_are_forgotten_at_reset),
 	T(no_multicast_goes_before_the_table),
 	T(table_lists_addresses_to_take),
 	T(table_that_is_too_long_takes_all_of_its_kind),
@@ -383,6 +416,7 @@ static const struct test_entry tests[] = {
 	T(unknown_class_and_command_are_refused),
 	T(command_may_come_in_pieces_of_any_size),
 	T(command_without_room_for_an_answer_is_a_fault_that_passes),
+	T(full_queue_of_commands_is_served_and_one_more),
 	T(command_of_nothing_is_refused),
 };
 

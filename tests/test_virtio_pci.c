@@ -466,6 +466,7 @@ START_TEST(moving_the_window_touches_nothing)
 	window_at(0, window_offset(toy.isr), 1);
 	toy_pci_get(toy.window + VIRTIO_PCI_CAP_LENGTH, 4);
 	toy_pci_get(toy.window + WINDOW_DATA - 4, 2);
+	toy_pci_get(toy.window + WINDOW_DATA + 4, 4);
 	ck_assert(toy_line());
 	toy_down();
 }

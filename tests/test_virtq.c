@@ -229,7 +229,6 @@ END_TEST
 static void expect_fault(const char *why)
 {
 	ck_assert_int_eq(pop(), -EINVAL);
-	ck_assert_ptr_nonnull(q.fault);
 	ck_assert_str_eq(q.fault, why);
 	/* Even when the driver repairs what it did. */
 	desc[0] = buf(0, 1, 0, 0);
@@ -301,10 +300,12 @@ START_TEST(loop_is_a_fault)
 }
 END_TEST
 
-START_TEST(loop_of_empty_buffers_in_a_huge_table_ends)
+START_TEST(chain_of_very_many_empty_buffers_is_not_followed_to_its_end)
 {
 	queue_up(4, INDIRECT);
-	table[0] = buf(0, 0, VRING_DESC_F_NEXT, 0);
+	for (unsigned i = 0; i < VIRTQ_CHAIN_MAX; i++)
+		table[i] = buf(0, 0, VRING_DESC_F_NEXT, (uint16_t)(i + 1));
+	table[VIRTQ_CHAIN_MAX] = buf(0, 1, 0, 0);
 	desc[0] = to_table(0x80000, 0);
 	expect_chain_fault("chain loops, or is too long");
 }
@@ -577,7 +578,7 @@ static const struct test_entry tests[] = {
 	T(head_out_of_range_is_a_fault),
 	T(next_out_of_range_is_a_fault),
 	T(loop_is_a_fault),
-	T(loop_of_empty_buffers_in_a_huge_table_ends),
+	T(chain_of_very_many_empty_buffers_is_not_followed_to_its_end),
 	T(readable_after_writable_is_a_fault),
 	TLOOP(buffer_outside_ram_is_a_fault, 0, 5),
 	TLOOP(indirect_table_outside_ram_is_a_fault, 0, 5),

@@ -80,7 +80,7 @@ static void ring_virtio_find(struct nic_rig *r)
 
 static unsigned ring_virtio_ring_size(const struct nic_rig *r, unsigned index)
 {
-	return index == RIG_VQ_RX ? r->opts.rx_ring : index == RIG_VQ_TX ? r->opts.tx_ring : 16;
+	return index == RIG_VQ_RX ? r->opts.rx_ring : index == RIG_VQ_TX ? r->opts.tx_ring : 64;
 }
 
 static void ring_virtio_probe(struct nic_rig *r)
