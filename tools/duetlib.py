@@ -326,6 +326,9 @@ def add_place_options(options):
                          help="a NIC, in PCI slot 1, 2... (e1000 and virtio)")
     options.add_argument("-m", "--memory", default="512M")
     options.add_argument("-c", "--cpus", type=int, default=1)
+    # More than one there meets QEMU's own races (docs/testing.md, "The lab").
+    options.add_argument("--processors", type=int, default=1, metavar="N",
+                         help="of the lab (1; with more, QEMU may end a guest early)")
 
 
 def choose_place():
@@ -366,11 +369,10 @@ def tail(path, lines=15):
     return "\n".join(text.splitlines()[-lines:])
 
 
-def run_traffic(args, mode, words, seconds, progress, processors=2):
+def run_traffic(args, mode, words, seconds, progress):
     """Boots one guest in MODE at the place that suits; returns (where, events).
 
-    WORDS are the duet.NAME=VALUE parameters of guest/init, SECONDS what the work itself takes,
-    PROCESSORS how many the lab gets.
+    WORDS are the duet.NAME=VALUE parameters of guest/init, SECONDS what the work itself takes.
     """
     where = args.where or choose_place()
     make_guest(args.guest, progress)
@@ -378,7 +380,7 @@ def run_traffic(args, mode, words, seconds, progress, processors=2):
     out = log / f"{mode}.jsonl"
     out.unlink(missing_ok=True)
     limit = seconds + BOOT_SECONDS
-    command = [*place_command(where, limit + BOOT_SECONDS, processors), ROOT / "tools" / "traffic", mode,
+    command = [*place_command(where, limit + BOOT_SECONDS, args.processors), ROOT / "tools" / "traffic", mode,
                "--quiet", "--out", out, "--timeout", int(limit), "--vmm", args.vmm,
                "--guest", args.guest, "-m", args.memory, "-c", args.cpus,
                "--console", log / f"{mode}.console"]
