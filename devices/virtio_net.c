@@ -175,6 +175,20 @@ static const struct iovec *vnet_iov_skip(struct iovec *iov, int *cnt, size_t n)
 	return iov;
 }
 
+/* 5.1.6.2.2: flags we do not know are to be ignored, and so is what a driver left in the
+ * fields that its flags and gso_type give no meaning. hdr_len is never more than a hint,
+ * and one that cannot be true is none. */
+static void vnet_tx_sanitize(struct virtio_net_hdr *h, size_t frame_len)
+{
+	h->flags &= VIRTIO_NET_HDR_F_NEEDS_CSUM;
+	if (!h->flags)
+		h->csum_start = h->csum_offset = 0;
+	if (h->gso_type == VIRTIO_NET_HDR_GSO_NONE)
+		h->gso_size = h->hdr_len = 0;
+	if (h->hdr_len > frame_len)
+		h->hdr_len = 0;
+}
+
 /* As net_send(); -EINVAL also for a chain that is no frame. */
 static int vnet_tx_send(struct vnet *v, const struct virtq_chain *c)
 {
@@ -186,7 +200,7 @@ static int vnet_tx_send(struct vnet *v, const struct virtq_chain *c)
 	    c->out_len > VNET_HDR_LEN + NET_FRAME_MAX)
 		return -EINVAL;
 	iov_copy_out(v->tx.iov, cnt, 0, &h, sizeof(h));
-	h.hdr.flags &= VIRTIO_NET_HDR_F_NEEDS_CSUM; /* others are to be ignored, 5.1.6.2.2 */
+	vnet_tx_sanitize(&h.hdr, c->out_len - sizeof(h));
 	frame = vnet_iov_skip(v->tx.iov, &cnt, sizeof(h));
 	trace(NET, "%s: tx %zu bytes, gso %u/%u", v->nic.cfg.name, c->out_len - sizeof(h),
 	      h.hdr.gso_type, h.hdr.gso_size);

@@ -363,6 +363,85 @@ START_TEST(unknown_header_flags_are_ignored)
 }
 END_TEST
 
+/* What a header's fields hold when nothing says that they mean something. */
+static const struct virtio_net_hdr leftovers[] = {
+	{ .csum_start = 34, .csum_offset = 16 },
+	{ .csum_start = 0xffff, .csum_offset = 0xffff },
+	{ .gso_size = 1448 },
+	{ .hdr_len = 54 },
+	{ .hdr_len = 0xffff, .gso_size = 0xffff, .csum_start = 0xffff, .csum_offset = 0xffff },
+};
+
+START_TEST(header_fields_that_mean_nothing_are_ignored)
+{
+	struct rig_opts o = { .backend_offload = NET_OFF_ALL };
+	struct nic_rig *r = nic_rig_new(RIG_VIRTIO, &o);
+	struct virtio_net_hdr h = leftovers[_i], nothing = { .flags = 0 };
+
+	frame_plain(frame, FRAME, peer, 1);
+	ck_assert(rig_post_tx_offload(r, &h, frame, FRAME));
+	rig_kick(r);
+	rig_run(r);
+	exam_sent(r, 0, frame, FRAME);
+	ck_assert_mem_eq(&r->net->sent[0].hdr, &nothing, sizeof(nothing));
+	ck_assert_uint_eq(rig_stat(r, guest_faults), 0);
+	nic_rig_free(r);
+}
+END_TEST
+
+/* A TCP frame of 4000 bytes of payload; the header that the backend got with it. */
+static const struct virtio_net_hdr *send_partial(struct nic_rig *r, uint8_t gso_type,
+						 uint16_t hdr_len)
+{
+	struct frame_ip f = { .partial = true, .payload = 4000, .seed = 1 };
+	struct virtio_net_hdr h;
+	size_t len;
+
+	memcpy(f.dst, peer, 6);
+	len = frame_ip(frame, &f, &h);
+	h.gso_type = gso_type;
+	h.gso_size = 1448;
+	h.hdr_len = hdr_len;
+	ck_assert(rig_post_tx_offload(r, &h, frame, len));
+	rig_kick(r);
+	rig_run(r);
+	exam_sent(r, 0, frame, len);
+	ck_assert_uint_eq(rig_stat(r, guest_faults), 0);
+	ck_assert_uint_eq(r->net->sent[0].hdr.csum_start, h.csum_start);
+	ck_assert_uint_eq(r->net->sent[0].hdr.csum_offset, h.csum_offset);
+	return &r->net->sent[0].hdr;
+}
+
+START_TEST(checksum_alone_needs_no_segment_size)
+{
+	struct rig_opts o = { .backend_offload = NET_OFF_ALL };
+	struct nic_rig *r = nic_rig_new(RIG_VIRTIO, &o);
+	const struct virtio_net_hdr *h = send_partial(r, VIRTIO_NET_HDR_GSO_NONE, 0xffff);
+
+	ck_assert_uint_eq(h->flags, VIRTIO_NET_HDR_F_NEEDS_CSUM);
+	ck_assert_uint_eq(h->gso_size, 0);
+	ck_assert_uint_eq(h->hdr_len, 0);
+	nic_rig_free(r);
+}
+END_TEST
+
+static const struct {
+	uint16_t hint, passed_on;
+} header_hints[] = { { 54, 54 }, { 0, 0 }, { 4066, 4066 }, { 4067, 0 }, { 0xffff, 0 } };
+
+START_TEST(header_length_is_a_hint_that_may_be_wrong)
+{
+	struct rig_opts o = { .backend_offload = NET_OFF_ALL };
+	struct nic_rig *r = nic_rig_new(RIG_VIRTIO, &o);
+	const struct virtio_net_hdr *h =
+		send_partial(r, VIRTIO_NET_HDR_GSO_TCPV4, header_hints[_i].hint);
+
+	ck_assert_uint_eq(h->gso_size, 1448);
+	ck_assert_uint_eq(h->hdr_len, header_hints[_i].passed_on);
+	nic_rig_free(r);
+}
+END_TEST
+
 START_TEST(frame_with_a_writable_buffer_behind_it_is_dropped)
 {
 	struct nic_rig *r = rig(0, 0);
@@ -431,6 +510,9 @@ static const struct test_entry tests[] = {
 	T(driver_without_guest_csum_sees_no_flags),
 	T(frame_that_waits_across_a_reset_meets_the_new_driver_whole),
 	T(unknown_header_flags_are_ignored),
+	TLOOP(header_fields_that_mean_nothing_are_ignored, 0, 5),
+	T(checksum_alone_needs_no_segment_size),
+	TLOOP(header_length_is_a_hint_that_may_be_wrong, 0, 5),
 	T(frame_with_a_writable_buffer_behind_it_is_dropped),
 	T(doorbell_does_not_ask_a_full_backend_again),
 	T(doorbell_unheard_without_bus_mastering_is_answered_with_it),
