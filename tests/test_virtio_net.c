@@ -162,6 +162,23 @@ START_TEST(link_change_is_told_by_a_configuration_interrupt)
 }
 END_TEST
 
+START_TEST(link_that_fell_while_no_driver_looked_is_told_to_the_next)
+{
+	struct nic_rig *r = rig(0, 0);
+
+	ring_virtio_cfg_write(r, CFG(device_status), 1, 0);
+	rig_irq_clear(r);
+	link_is(r, false);
+	ck_assert_uint_eq(rig_irqs(r), 0); /* nobody is there */
+	rig_restart(r);
+	rig_irq_clear(r);
+	link_is(r, false);
+	ck_assert_uint_eq(netcfg(r, NETCFG(status), 2), 0);
+	ck_assert_uint_eq(rig_irqs(r), 1);
+	nic_rig_free(r);
+}
+END_TEST
+
 START_TEST(broken_queue_needs_reset_and_says_so)
 {
 	struct nic_rig *r = rig(0, 0);
@@ -500,6 +517,7 @@ static const struct test_entry tests[] = {
 	T(everything_offered_may_be_accepted),
 	TLOOP(feature_without_what_it_needs_is_refused, 0, 10),
 	T(link_change_is_told_by_a_configuration_interrupt),
+	T(link_that_fell_while_no_driver_looked_is_told_to_the_next),
 	T(broken_queue_needs_reset_and_says_so),
 	T(merged_frame_takes_as_many_buffers_as_it_fills),
 	TLOOP(header_may_be_cut_by_the_edge_of_a_buffer, 0, 2),

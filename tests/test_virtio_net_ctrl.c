@@ -387,6 +387,87 @@ START_TEST(full_queue_of_commands_is_served_and_one_more)
 }
 END_TEST
 
+/* Bytes of data that each needs. */
+static const struct {
+	uint8_t class, cmd;
+	uint32_t enough;
+} lengths[] = {
+	{ CTRL(RX, PROMISC), 1 },         { CTRL(RX, NOBCAST), 1 }, { CTRL(MAC, TABLE_SET), 8 },
+	{ CTRL(MAC, ADDR_SET), 6 },       { CTRL(VLAN, ADD), 2 },   { CTRL(VLAN, DEL), 2 },
+	{ CTRL(GUEST_OFFLOADS, SET), 8 },
+};
+
+START_TEST(command_cut_short_is_refused_and_changes_nothing)
+{
+	static const uint8_t data[16];
+	struct nic_rig *r = rig(CTRL_FEATURES, 0);
+	unsigned offload = r->net->net.rx_offload;
+	uint8_t class = lengths[_i].class, cmd = lengths[_i].cmd;
+
+	ck_assert_uint_ne(offload, 0);
+	for (uint32_t n = 0; n < lengths[_i].enough; n++)
+		ck_assert_uint_eq(ring_virtio_command(r, class, cmd, data, n), VIRTIO_NET_ERR);
+	ck_assert_uint_eq(r->net->net.rx_offload, offload);
+	ck_assert(accepts(r, r->mac));
+	ck_assert(accepts(r, broadcast));
+	ck_assert(!accepts(r, peer));
+	/* More than enough is enough. */
+	ck_assert_uint_eq(ring_virtio_command(r, class, cmd, data, lengths[_i].enough),
+			  VIRTIO_NET_OK);
+	ck_assert_uint_eq(ring_virtio_command(r, class, cmd, data, 16), VIRTIO_NET_OK);
+	nic_rig_free(r);
+}
+END_TEST
+
+/* What makes a chain no command breaks the queue; a driver gets out by a reset. */
+static void exam_broken(struct nic_rig *r, const struct ring_buf *b, unsigned n)
+{
+	ck_assert(ring_vq_post(r, &r->v.q[RIG_VQ_CTRL], b, n, true, NULL));
+	ring_vq_kick(r, RIG_VQ_CTRL);
+	rig_run(r);
+	ck_assert(status(r) & VIRTIO_CONFIG_S_NEEDS_RESET);
+	ck_assert_uint_eq(rig_stat(r, guest_faults), 1);
+	rig_restart(r);
+	exam_works(r);
+	mode(r, VIRTIO_NET_CTRL_RX_PROMISC, 1);
+	nic_rig_free(r);
+}
+
+START_TEST(command_of_too_many_buffers_needs_a_reset)
+{
+	struct ring_buf b[65];
+	struct nic_rig *r = rig(0, 0);
+	unsigned fit = 64;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(b); i++)
+		b[i] = (struct ring_buf){ r->v.ctrl + i, 1, false };
+	b[fit - 1].device_writes = true;
+	rig_fill(r, r->v.ctrl, 0xff, 100); /* of no known class */
+	ck_assert_uint_eq(command_of(r, b, fit), 1);
+	b[fit - 1].device_writes = false;
+	b[fit].device_writes = true;
+	exam_broken(r, b, fit + 1);
+}
+END_TEST
+
+START_TEST(answer_before_the_command_needs_a_reset)
+{
+	struct nic_rig *r = rig(0, 0);
+	struct ring_buf b[] = { { r->v.ctrl + 64, 1, true }, { r->v.ctrl, 3, false } };
+
+	exam_broken(r, b, 2);
+}
+END_TEST
+
+START_TEST(command_outside_ram_needs_a_reset)
+{
+	struct nic_rig *r = rig(0, 0);
+	struct ring_buf b[] = { { rig_ram_end(r) - 1, 3, false }, { r->v.ctrl, 1, true } };
+
+	exam_broken(r, b, 2);
+}
+END_TEST
+
 START_TEST(command_of_nothing_is_refused)
 {
 	struct nic_rig *r = rig(0, 0);
@@ -417,6 +498,10 @@ static const struct test_entry tests[] = {
 	T(command_may_come_in_pieces_of_any_size),
 	T(command_without_room_for_an_answer_is_a_fault_that_passes),
 	T(full_queue_of_commands_is_served_and_one_more),
+	TLOOP(command_cut_short_is_refused_and_changes_nothing, 0, ARRAY_SIZE(lengths)),
+	T(command_of_too_many_buffers_needs_a_reset),
+	T(answer_before_the_command_needs_a_reset),
+	T(command_outside_ram_needs_a_reset),
 	T(command_of_nothing_is_refused),
 };
 
