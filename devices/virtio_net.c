@@ -332,6 +332,15 @@ static bool vnet_rx_one(struct vnet *v)
 	return true;
 }
 
+/* Has the batch used a quarter of the ring? Then the guest had better begin: large frames
+ * fill the ring before the batch is over, and we would take turns instead of overlapping. */
+static bool vnet_rx_irq_early(struct vnet *v)
+{
+	struct virtq *q = vnet_q(v, VNET_RX);
+
+	return (uint16_t)(q->next_used - q->signalled) > q->size / 4;
+}
+
 /* Nothing can be received: until a kick says otherwise, do not wake us. */
 static void vnet_rx_stop(struct vnet *v)
 {
@@ -353,7 +362,8 @@ static void vnet_rx_ready(void *nic)
 		vnet_rx_stop(v);
 	} else {
 		while (vnet_rx_one(v) && ++n < VNET_BATCH && vnet_rx_fill(v) > 0)
-			;
+			if (vnet_rx_irq_early(v))
+				vnet_irq_update(v, VNET_RX);
 		if (n)
 			counter_inc(&v->nic.stat.rx_batches);
 		vnet_irq_update(v, VNET_RX);
@@ -403,6 +413,7 @@ static void vnet_driver_ok(void *dev)
 	struct vnet *v = dev;
 
 	v->running = true;
+	v->negotiated = v->vp.features;
 	v->rx.mergeable = virtio_pci_has(&v->vp, VIRTIO_NET_F_MRG_RXBUF);
 	v->rx.starved = true;
 	v->guest_offloads = v->vp.features & VNET_GUEST_OFFLOADS;
@@ -501,7 +512,7 @@ static void vnet_stats(struct nic *n, struct json *j)
 	struct vnet *v = vnet_of(n);
 
 	pthread_mutex_lock(&n->work);
-	json_u64(j, "features", v->vp.features);
+	json_u64(j, "features", v->negotiated);
 	pthread_mutex_unlock(&n->work);
 }
 

@@ -343,6 +343,27 @@ START_TEST(driver_without_guest_csum_sees_no_flags)
 }
 END_TEST
 
+START_TEST(long_batch_interrupts_before_the_ring_is_used_up)
+{
+	struct rig_opts o = { .rx_ring = 64, .rx_buf = 256 };
+	struct nic_rig *r = nic_rig_new(RIG_VIRTIO, &o);
+	uint64_t before;
+
+	rig_post_rx(r, 64);
+	rig_run(r);
+	rig_irq_clear(r);
+	before = rig_stat(r, irqs_suppressed);
+	frame_plain(frame, 900, r->mac, 1); /* 4 buffers */
+	for (unsigned i = 0; i < 6; i++)
+		rig_receive(r, frame, 900, NULL);
+	rig_run(r);
+	/* Once within the batch; this driver has not asked again, so not at its end. */
+	ck_assert_uint_eq(rig_irqs(r), 1);
+	ck_assert_uint_eq(rig_stat(r, irqs_suppressed), before + 1);
+	nic_rig_free(r);
+}
+END_TEST
+
 /* The backend still delivers as it did for the driver before, and is first to be heard. */
 START_TEST(frame_that_waits_across_a_reset_meets_the_new_driver_whole)
 {
@@ -526,6 +547,7 @@ static const struct test_entry tests[] = {
 	T(without_merging_a_frame_needs_one_chain),
 	T(receive_buffer_with_room_for_the_header_only_is_a_fault),
 	T(driver_without_guest_csum_sees_no_flags),
+	T(long_batch_interrupts_before_the_ring_is_used_up),
 	T(frame_that_waits_across_a_reset_meets_the_new_driver_whole),
 	T(unknown_header_flags_are_ignored),
 	TLOOP(header_fields_that_mean_nothing_are_ignored, 0, 5),
