@@ -547,6 +547,7 @@ static void e1000_destroy(struct nic *n)
 static const struct nic_ops e1000_nic_ops = {
 	.model = "e1000",
 	.destroy = e1000_destroy,
+	.accounts = e1000_accounts,
 };
 
 static int e1000_attach(struct e1000 *e, struct pci_host *pci, unsigned slot)

@@ -49,10 +49,16 @@ struct e1000_reg {
 extern const struct e1000_reg e1000_table[]; /* sorted by offset */
 extern const unsigned e1000_table_rows;
 
+/* Accounts of what is no row of the table. */
+enum { E1000_ACCESS_NONE, E1000_ACCESS_IOADDR, E1000_ACCESS_NR };
+#define E1000_ROWS_MAX 160 /* of the table, at most */
+
 /* The row that word `w` belongs to, or NULL. */
 const struct e1000_reg *e1000_table_row(unsigned w);
 
 extern const struct region_ops e1000_mem_ops, e1000_io_ops;
+#define E1000_IOADDR   0 /* offsets in the I/O BAR [13.3] */
+#define E1000_IODATA   4
 #define E1000_MEM_SIZE 0x20000
 #define E1000_IO_SIZE  8
 
@@ -188,6 +194,8 @@ struct e1000 {
 	 * e1000_tx_idle() and e1000_rx_starve(). */
 	_Atomic bool tx_awake, rx_starved;
 	_Atomic uint32_t ioaddr; /* of the I/O BAR */
+	/* any thread: a row's account, then the one of E1000_ACCESS_* */
+	struct access access[E1000_ROWS_MAX + E1000_ACCESS_NR];
 	/* nic.work and nic.lock: */
 	uint16_t phy[E1000_PHY_REGS];
 	/* nic.lock: */
@@ -300,6 +308,13 @@ void e1000_tally_tx(struct e1000_tally *t, const struct e1000_frame *f);
 void e1000_fold_tx(struct e1000 *e);
 void e1000_fold_rx(struct e1000 *e);
 uint32_t e1000_stat_high_read(struct e1000 *e, unsigned w);
+
+/* --- e1000_access.c --- */
+
+/* The account of the register at `off` of the memory BAR, of the I/O BAR. */
+struct access *e1000_mem_account(void *dev, uint64_t off);
+struct access *e1000_io_account(void *dev, uint64_t off);
+void e1000_accounts(struct nic *n, access_fn *fn, void *ctx);
 
 /* --- e1000_phy.c --- */
 

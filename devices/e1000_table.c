@@ -10,9 +10,6 @@
  */
 #include "devices/e1000.h"
 
-#define E1000_IOADDR 0 /* in the I/O BAR [13.3] */
-#define E1000_IODATA 4
-
 /* columns: offset, name, access, mask, reset value, count, stride, quiesce, hooks */
 #define ROW(reg, acc, msk, rst, ...)                                                               \
 	{                                                                                          \
@@ -167,6 +164,7 @@ const struct e1000_reg e1000_table[] = {
 };
 
 const unsigned e1000_table_rows = ARRAY_SIZE(e1000_table);
+_Static_assert(ARRAY_SIZE(e1000_table) <= E1000_ROWS_MAX, "each row has an account");
 
 /* Does word `w` belong to *r? Shifts and masks do: strides are 4 or 8. */
 static bool e1000_row_has(const struct e1000_reg *r, unsigned w)
@@ -332,10 +330,12 @@ const struct region_ops e1000_mem_ops = {
 	.read = e1000_mem_read,
 	.write = e1000_mem_write,
 	.sizes = 4,
+	.account = e1000_mem_account,
 };
 
 const struct region_ops e1000_io_ops = {
 	.read = e1000_io_read,
 	.write = e1000_io_write,
 	.sizes = 4,
+	.account = e1000_io_account,
 };

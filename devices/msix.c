@@ -118,10 +118,17 @@ static void msix_write(void *dev, uint64_t off, unsigned size, uint64_t val)
 	pthread_mutex_unlock(&x->lock);
 }
 
+static struct access *msix_account(void *dev, uint64_t off)
+{
+	(void)off;
+	return &((struct msix *)dev)->access;
+}
+
 static const struct region_ops msix_ops = {
 	.read = msix_read,
 	.write = msix_write,
 	.sizes = 4 | 8,
+	.account = msix_account,
 };
 
 static void msix_add_capability(struct msix *x, unsigned bar)

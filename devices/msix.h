@@ -25,6 +25,8 @@ struct msix {
 	uint32_t pending;         /* bit per entry: fired while masked */
 	uint32_t stale;           /* bit per entry: the router does not know (yet) what it says */
 	bool enabled, all_masked; /* the capability's control word */
+	/* any thread: */
+	struct access access; /* of table and PBA; reported by the device */
 };
 
 /* Add MSI-X with `n` (<= MSIX_MAX) entries, table and PBA in BAR `bar` (4 KiB).

@@ -54,6 +54,9 @@ void nic_stats_json(struct nic *n, struct json *j)
 	json_u64(j, "sw_segments", counter_get(&n->be->stat.sw_segments));
 	json_u64(j, "sw_csum_bytes", counter_get(&n->be->stat.sw_csum_bytes));
 	json_close(j, '}');
+	json_open(j, "registers", '[');
+	n->ops->accounts(n, access_json, j);
+	json_close(j, ']');
 	if (n->ops->stats)
 		n->ops->stats(n, j);
 }

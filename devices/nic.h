@@ -63,6 +63,8 @@ struct nic_ops {
 	void (*destroy)(struct nic *n);
 	/* Add model-specific members to an open JSON object; may be NULL. */
 	void (*stats)(struct nic *n, struct json *j);
+	/* Call `fn` for each account of registers and queues that the model keeps. */
+	void (*accounts)(struct nic *n, access_fn *fn, void *ctx);
 };
 
 struct nic {

@@ -516,10 +516,16 @@ static void vnet_stats(struct nic *n, struct json *j)
 	pthread_mutex_unlock(&n->work);
 }
 
+static void vnet_accounts(struct nic *n, access_fn *fn, void *ctx)
+{
+	virtio_pci_accounts(&vnet_of(n)->vp, fn, ctx);
+}
+
 static const struct nic_ops vnet_ops = {
 	.model = "virtio",
 	.destroy = vnet_destroy,
 	.stats = vnet_stats,
+	.accounts = vnet_accounts,
 };
 
 static void vnet_config_init(struct vnet *v)

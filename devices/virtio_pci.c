@@ -413,10 +413,19 @@ static uint64_t virtio_pci_read(void *dev, uint64_t off, unsigned size)
 	return bus_ones(size); /* doorbells have no value */
 }
 
+/* The queue whose doorbell is `at` bytes into its page, or NULL. */
+static struct virtio_pci_queue *virtio_pci_doorbell(struct virtio_pci *vp, unsigned at)
+{
+	return at % VP_NOTIFY_MULT == 0 && at / VP_NOTIFY_MULT < vp->n_queues
+		       ? &vp->q[at / VP_NOTIFY_MULT]
+		       : NULL;
+}
+
 static void virtio_pci_write(void *dev, uint64_t off, unsigned size, uint64_t val)
 {
 	struct virtio_pci *vp = dev;
 	unsigned at = off % VP_PAGE;
+	struct virtio_pci_queue *q;
 
 	switch (off - at) {
 	case VP_COMMON:
@@ -424,16 +433,51 @@ static void virtio_pci_write(void *dev, uint64_t off, unsigned size, uint64_t va
 		break;
 	case VP_NOTIFY:
 		/* The same as the hypervisor does for a doorbell it has taken over. */
-		if (at % VP_NOTIFY_MULT == 0 && at / VP_NOTIFY_MULT < vp->n_queues)
-			loop_event_signal(&vp->q[at / VP_NOTIFY_MULT].kick);
+		q = virtio_pci_doorbell(vp, at);
+		if (q)
+			loop_event_signal(&q->kick);
 		break;
 	}
+}
+
+static struct access *virtio_pci_account(void *dev, uint64_t off)
+{
+	struct virtio_pci *vp = dev;
+	unsigned at = off % VP_PAGE;
+	struct virtio_pci_queue *q;
+
+	switch (off - at) {
+	case VP_COMMON:
+		return &vp->common;
+	case VP_ISR:
+		return &vp->isr_status;
+	case VP_DEVICE:
+		return &vp->device;
+	}
+	q = virtio_pci_doorbell(vp, at);
+	return q ? &q->notify : &vp->other;
+}
+
+void virtio_pci_accounts(struct virtio_pci *vp, access_fn *fn, void *ctx)
+{
+	char name[32];
+
+	fn(ctx, "common", &vp->common);
+	fn(ctx, "isr", &vp->isr_status);
+	fn(ctx, "device", &vp->device);
+	for (unsigned i = 0; i < vp->n_queues; i++) {
+		snprintf(name, sizeof(name), "notify%u", i);
+		fn(ctx, name, &vp->q[i].notify);
+	}
+	fn(ctx, "other", &vp->other);
+	fn(ctx, "msix", &vp->msix.access);
 }
 
 static const struct region_ops virtio_pci_bar_ops = {
 	.read = virtio_pci_read,
 	.write = virtio_pci_write,
 	.sizes = 1 | 2 | 4,
+	.account = virtio_pci_account,
 };
 
 static void virtio_pci_kicked(struct loop_event *e)

@@ -47,6 +47,8 @@ struct virtio_pci_queue {
 	/* fixed: */
 	struct virtio_pci *vp;
 	struct loop_event kick; /* its descriptor is the doorbell's */
+	/* any thread: */
+	struct access notify; /* doorbells that userspace saw */
 	/* work: */
 	struct virtq vq;
 	struct virtq_layout layout; /* as the driver wrote it */
@@ -81,6 +83,8 @@ struct virtio_pci {
 	uint8_t generation; /* of the device configuration */
 	/* as for queues' vectors: */
 	uint16_t config_vector;
+	/* any thread, see virtio_pci_account(): */
+	struct access common, isr_status, device, other;
 };
 
 /*
@@ -93,6 +97,9 @@ void virtio_pci_destroy(struct virtio_pci *vp);
 /* The device's pci_dev hooks of the same names must pass their calls on to these. */
 void virtio_pci_config_reading(struct virtio_pci *vp, unsigned off, unsigned size);
 void virtio_pci_config_written(struct virtio_pci *vp, unsigned off, unsigned size);
+
+/* Call `fn` for the account of each structure of BAR 0, each doorbell, and MSI-X. */
+void virtio_pci_accounts(struct virtio_pci *vp, access_fn *fn, void *ctx);
 
 /* Interrupt for queue `q`. True: a message was sent or the line rose. work held. */
 bool virtio_pci_irq(struct virtio_pci *vp, unsigned q);

@@ -32,8 +32,31 @@ static void probe_write(void *dev, uint64_t off, unsigned size, uint64_t val)
 	p->writes++;
 }
 
-static const struct region_ops probe_any = { probe_read, probe_write, 1 | 2 | 4 | 8 };
-static const struct region_ops probe_dword = { probe_read, probe_write, 4 };
+static const struct region_ops probe_any = { .read = probe_read,
+					     .write = probe_write,
+					     .sizes = 1 | 2 | 4 | 8 };
+static const struct region_ops probe_dword = { .read = probe_read,
+					       .write = probe_write,
+					       .sizes = 4 };
+
+static struct access split[2];
+
+static struct access *probe_account(void *dev, uint64_t off)
+{
+	(void)dev;
+	return &split[off >= 0x80];
+}
+
+static const struct region_ops probe_split = {
+	.read = probe_read, .write = probe_write, .sizes = 4, .account = probe_account
+};
+
+static void probe_account_seen(void *ctx, const char *name, const struct access *a)
+{
+	ck_assert_str_eq(name, "probe");
+	ck_assert_uint_eq(counter_get(&a->reads), 17);
+	++*(unsigned *)ctx;
+}
 
 static struct probe probe_new(const struct region_ops *ops, uint64_t size)
 {
@@ -220,6 +243,32 @@ START_TEST(doorbell_the_hypervisor_refuses_still_reaches_the_device)
 }
 END_TEST
 
+START_TEST(accesses_are_counted_where_the_device_says)
+{
+	struct probe p = probe_new(&probe_any, 0x100), q = probe_new(&probe_split, 0x100);
+	unsigned seen = 0;
+
+	bus_fresh();
+	ck_assert_int_eq(probe_map(&bus, &p, 0x4000), 0);
+	ck_assert_int_eq(probe_map(&bus, &q, 0x5000), 0);
+	for (unsigned i = 0; i < 17; i++)
+		bus_read(&bus, 0x4000 + i, 1);
+	bus_write(&bus, 0x4000, 4, 1);
+	bus_write(&bus, 0x40ff, 4, 1); /* beyond the end: not the device's */
+	bus_read(&bus, 0x5000, 4);
+	bus_write(&bus, 0x5080, 4, 1);
+	ck_assert_uint_eq(counter_get(&p.r.access.reads), 17);
+	ck_assert_uint_eq(counter_get(&p.r.access.writes), 1);
+	ck_assert_uint_gt(counter_get(&p.r.access.ticks), 0);
+	ck_assert_uint_eq(counter_get(&split[0].reads), 1);
+	ck_assert_uint_eq(counter_get(&split[0].writes), 0);
+	ck_assert_uint_eq(counter_get(&split[1].writes), 1);
+	ck_assert(!access_seen(&q.r.access));
+	bus_accounts(&bus, probe_account_seen, &seen); /* p's only */
+	ck_assert_uint_eq(seen, 1);
+}
+END_TEST
+
 static const struct test_entry tests[] = {
 	T(access_reaches_its_device_as_offset_size_value),
 	T(unclaimed_read_is_all_ones_and_counted),
@@ -231,6 +280,7 @@ static const struct test_entry tests[] = {
 	T(full_bus_refuses_and_every_region_answers),
 	T(doorbells_follow_the_region),
 	T(doorbell_the_hypervisor_refuses_still_reaches_the_device),
+	T(accesses_are_counted_where_the_device_says),
 };
 
 CHECK_MAIN("bus", tests)

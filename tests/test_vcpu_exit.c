@@ -52,7 +52,9 @@ static void echo_write(void *dev, uint64_t off, unsigned size, uint64_t val)
 	echo_note(true, off, size, val);
 }
 
-static const struct region_ops echo_ops = { echo_read, echo_write, 1 | 2 | 4 | 8 };
+static const struct region_ops echo_ops = { .read = echo_read,
+					    .write = echo_write,
+					    .sizes = 1 | 2 | 4 | 8 };
 
 static void setup(void)
 {

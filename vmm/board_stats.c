@@ -45,6 +45,9 @@ static void stats_bus(struct bus *bus, struct json *j)
 {
 	json_open(j, bus->name, '{');
 	json_u64(j, "unclaimed", atomic_load(&bus->unclaimed));
+	json_open(j, "regions", '[');
+	bus_accounts(bus, access_json, j);
+	json_close(j, ']');
 	json_close(j, '}');
 }
 

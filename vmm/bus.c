@@ -143,13 +143,46 @@ static void bus_trace(const struct bus *b, const struct region *r, bool write, u
 		trace(MMIO, "%s %#" PRIx64 "/%u %s %#" PRIx64, name, addr, size, arrow, val);
 }
 
+static struct access *bus_account(struct region *r, uint64_t off)
+{
+	return r->ops->account ? r->ops->account(r->dev, off) : &r->access;
+}
+
+void bus_accounts(struct bus *b, access_fn *fn, void *ctx)
+{
+	pthread_rwlock_rdlock(&b->lock);
+	for (unsigned i = 0; i < b->n; i++)
+		if (!b->r[i]->ops->account)
+			fn(ctx, b->r[i]->name, &b->r[i]->access);
+	pthread_rwlock_unlock(&b->lock);
+}
+
+/* The account is looked up before the access, which may change what `off` means. */
+static uint64_t region_read(struct region *r, uint64_t off, unsigned size)
+{
+	struct access *a = bus_account(r, off);
+	uint64_t start = acct_now(), val = r->ops->read(r->dev, off, size);
+
+	access_count(a, false, acct_span(start, acct_now()));
+	return val;
+}
+
+static void region_write(struct region *r, uint64_t off, unsigned size, uint64_t val)
+{
+	struct access *a = bus_account(r, off);
+	uint64_t start = acct_now();
+
+	r->ops->write(r->dev, off, size, val);
+	access_count(a, true, acct_span(start, acct_now()));
+}
+
 uint64_t bus_read(struct bus *b, uint64_t addr, unsigned size)
 {
 	uint64_t off, val = bus_ones(size);
 	struct region *r = bus_find(b, addr, size, &off);
 
 	if (r)
-		val &= r->ops->read(r->dev, off, size);
+		val &= region_read(r, off, size);
 	bus_trace(b, r, false, addr, size, val);
 	return val;
 }
@@ -161,5 +194,5 @@ void bus_write(struct bus *b, uint64_t addr, unsigned size, uint64_t val)
 
 	bus_trace(b, r, true, addr, size, val & bus_ones(size));
 	if (r)
-		r->ops->write(r->dev, off, size, val & bus_ones(size));
+		region_write(r, off, size, val & bus_ones(size));
 }

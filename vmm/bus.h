@@ -18,6 +18,7 @@
 #ifndef DUET_BUS_H
 #define DUET_BUS_H
 
+#include "vmm/acct.h"
 #include "vmm/stats.h"
 #include "vmm/util.h"
 
@@ -28,6 +29,9 @@ struct region_ops {
 	uint64_t (*read)(void *dev, uint64_t off, unsigned size);
 	void (*write)(void *dev, uint64_t off, unsigned size, uint64_t val);
 	unsigned sizes; /* OR of the access sizes 1, 2, 4, 8 accepted, naturally aligned or not */
+	/* Which of the device's accounts an access at `off` belongs to, where one for the
+	 * region is too coarse; the device then reports them itself. NULL: region.access. */
+	struct access *(*account)(void *dev, uint64_t off);
 };
 
 struct doorbell {
@@ -52,6 +56,8 @@ struct region {
 	/* bus lock: */
 	uint64_t base;
 	bool mapped;
+	/* any thread: */
+	struct access access;
 };
 
 /* What a hypervisor can do to spare us an exit. 0 or -errno. */
@@ -88,6 +94,9 @@ void bus_unmap(struct bus *b, struct region *r);
 /* One access of 1, 2, 4 or 8 bytes, from any thread. */
 uint64_t bus_read(struct bus *b, uint64_t addr, unsigned size);
 void bus_write(struct bus *b, uint64_t addr, unsigned size, uint64_t val);
+
+/* Call `fn` for the account of every region that is mapped and has one. Any thread. */
+void bus_accounts(struct bus *b, access_fn *fn, void *ctx);
 
 /* All ones, `size` bytes wide: what an empty bus reads as. */
 static inline uint64_t bus_ones(unsigned size)

@@ -74,8 +74,12 @@ static void bench_mmio_write(void *dev, uint64_t off, unsigned size, uint64_t va
 	bench_log(true, off, size, val);
 }
 
-static const struct region_ops bench_pio_ops = { bench_read, bench_pio_write, 1 | 2 | 4 };
-static const struct region_ops bench_mmio_ops = { bench_read, bench_mmio_write, 1 | 2 | 4 | 8 };
+static const struct region_ops bench_pio_ops = { .read = bench_read,
+						 .write = bench_pio_write,
+						 .sizes = 1 | 2 | 4 };
+static const struct region_ops bench_mmio_ops = { .read = bench_read,
+						  .write = bench_mmio_write,
+						  .sizes = 1 | 2 | 4 | 8 };
 
 /* Copy build/payload/NAME.bin, which lies beside this program, to PAYLOAD_BASE. */
 static void bench_load(const char *name)

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+/* acct.c: the accounts' clock, and what is too rare to be inline. */
+#include "vmm/acct.h"
+
+#include <cpuid.h>
+
+#define CPUID_POWER         0x80000007u /* advanced power management */
+#define CPUID_INVARIANT_TSC BIT(8)      /* in EDX */
+
+bool acct_tsc;
+_Thread_local uint64_t acct_waited;
+
+/* Two clocks read together, at the start. */
+static uint64_t acct_ticks0, acct_ns0;
+
+static uint64_t acct_monotonic(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+/* Before main(), so that the clock is the same one for everybody. */
+static void __attribute__((constructor)) acct_init(void)
+{
+	unsigned a, b, c, d = 0;
+
+	acct_tsc = __get_cpuid(CPUID_POWER, &a, &b, &c, &d) && (d & CPUID_INVARIANT_TSC);
+	acct_ns0 = acct_monotonic();
+	acct_ticks0 = acct_now();
+}
+
+uint64_t acct_ns(uint64_t ticks)
+{
+	uint64_t span = acct_span(acct_ticks0, acct_now()), ns = acct_monotonic() - acct_ns0;
+
+	if (!acct_tsc || !span)
+		return ticks;
+	return (uint64_t)((double)ticks * ((double)ns / (double)span));
+}
+
+void access_json(void *ctx, const char *name, const struct access *a)
+{
+	struct json *j = ctx;
+
+	if (!access_seen(a))
+		return;
+	json_open(j, NULL, '{');
+	json_str(j, "name", name);
+	json_u64(j, "reads", counter_get(&a->reads));
+	json_u64(j, "writes", counter_get(&a->writes));
+	json_u64(j, "ns", acct_ns(counter_get(&a->ticks)));
+	json_close(j, '}');
+}
+
+void acct_lock(pthread_mutex_t *m, struct lock_stat *s)
+{
+	uint64_t start, waited;
+
+	if (!pthread_mutex_trylock(m))
+		return;
+	start = acct_now();
+	pthread_mutex_lock(m);
+	waited = acct_span(start, acct_now());
+	counter_inc(&s->contended);
+	counter_add(&s->ticks, waited);
+	acct_waited += waited;
+}

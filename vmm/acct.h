@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * acct.h: where the time goes. A clock that is cheap enough to read around every
+ * handler, and the accounts that are kept with it: accesses to a register, waits for
+ * a lock. docs/stats.md has the cost.
+ *
+ * Times are kept in ticks of acct_now() and turned into nanoseconds only when somebody
+ * asks; the rate is measured over the whole life of the process.
+ */
+#ifndef DUET_ACCT_H
+#define DUET_ACCT_H
+
+#include "vmm/stats.h"
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <time.h>
+#include <x86intrin.h>
+
+/* Does the processor count at one rate, whatever its clock and sleep states? Fixed
+ * before main(). */
+extern bool acct_tsc;
+
+/* Ticks since some moment: the time stamp counter, or else CLOCK_MONOTONIC. */
+static inline uint64_t acct_now(void)
+{
+	struct timespec t;
+
+	if (acct_tsc)
+		return __rdtsc();
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+/* From `since` to `now`; 0 should a migration between processors make that negative. */
+static inline uint64_t acct_span(uint64_t since, uint64_t now)
+{
+	return now > since ? now - since : 0;
+}
+
+/* Ticks in nanoseconds. */
+uint64_t acct_ns(uint64_t ticks);
+
+/* --- accesses --- */
+
+/* Of one register, queue or region. Several vCPUs may write at once. */
+struct access {
+	_Atomic uint64_t reads, writes;
+	_Atomic uint64_t ticks; /* in the handler, its waits for locks included */
+};
+
+static inline void access_count(struct access *a, bool write, uint64_t ticks)
+{
+	atomic_fetch_add_explicit(write ? &a->writes : &a->reads, 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&a->ticks, ticks, memory_order_relaxed);
+}
+
+static inline bool access_seen(const struct access *a)
+{
+	return counter_get(&a->reads) || counter_get(&a->writes);
+}
+
+/* For reports: called for each account that a device keeps. */
+typedef void access_fn(void *ctx, const char *name, const struct access *a);
+
+/* An access_fn whose `ctx` is a struct json inside an array: one object for each
+ * account that was touched. */
+void access_json(void *ctx, const char *name, const struct access *a);
+
+/* --- locks --- */
+
+/* Written by the holder of the lock. */
+struct lock_stat {
+	counter_t contended; /* times it was taken */
+	counter_t ticks;     /* waited for it */
+};
+
+/* Ticks this thread has waited in acct_lock(). */
+extern _Thread_local uint64_t acct_waited;
+
+/* pthread_mutex_lock(), with the clock read only when somebody else has it. */
+void acct_lock(pthread_mutex_t *m, struct lock_stat *s);
+
+#endif
