@@ -233,11 +233,11 @@ static void e1000_tx_publish(struct e1000 *e)
 	if (e->tx.reported)
 		causes |= E1000_ICR_TXDW;
 	e->tx.reported = false;
-	pthread_mutex_lock(&e->nic.lock);
+	lock_take(&e->nic.lock);
 	e1000_set(e, E1000_TDH, r->head - open + (r->head < open ? r->size : 0));
 	e1000_fold_tx(e);
 	e1000_irq_raise(e, causes);
-	pthread_mutex_unlock(&e->nic.lock);
+	lock_drop(&e->nic.lock);
 }
 
 static bool e1000_tx_batch(struct e1000 *e)
@@ -293,9 +293,9 @@ static void e1000_tx_kicked(struct loop_event *ev)
 {
 	struct e1000 *e = container_of(ev, struct e1000, tx_kick);
 
-	pthread_mutex_lock(&e->nic.work);
+	lock_take(&e->nic.work);
 	e1000_tx_run(e);
-	pthread_mutex_unlock(&e->nic.work);
+	lock_drop(&e->nic.work);
 }
 
 static void e1000_tx_writable(void *nic)
@@ -374,11 +374,11 @@ static void e1000_rx_done(struct e1000 *e)
 	if (rx->tally.missed)
 		causes |= E1000_ICR_RXO;
 	rx->delivered = 0;
-	pthread_mutex_lock(&e->nic.lock);
+	lock_take(&e->nic.lock);
 	e1000_set(e, E1000_RDH, rx->ring.head);
 	e1000_fold_rx(e);
 	e1000_irq_raise(e, causes);
-	pthread_mutex_unlock(&e->nic.lock);
+	lock_drop(&e->nic.lock);
 }
 
 static void e1000_rx_run(struct e1000 *e)
@@ -400,9 +400,9 @@ static void e1000_rx_ready(void *nic)
 {
 	struct e1000 *e = nic;
 
-	pthread_mutex_lock(&e->nic.work);
+	lock_take(&e->nic.work);
 	e1000_rx_run(e);
-	pthread_mutex_unlock(&e->nic.work);
+	lock_drop(&e->nic.work);
 }
 
 /* Buffers came, or reception was switched on or off. */
@@ -411,12 +411,12 @@ static void e1000_rx_kicked(struct loop_event *ev)
 	struct e1000 *e = container_of(ev, struct e1000, rx_kick);
 	bool on;
 
-	pthread_mutex_lock(&e->nic.work);
+	lock_take(&e->nic.work);
 	on = e1000_rx_on(e);
 	net_rx_enable(e->nic.be, on);
 	if (on && e->rx.held)
 		e1000_rx_run(e);
-	pthread_mutex_unlock(&e->nic.work);
+	lock_drop(&e->nic.work);
 }
 
 /* 7. Interrupt */
@@ -469,10 +469,10 @@ static void e1000_itr_expired(struct loop_timer *t)
 {
 	struct e1000 *e = container_of(t, struct e1000, itr_timer);
 
-	pthread_mutex_lock(&e->nic.lock);
+	lock_take(&e->nic.lock);
 	e->itr_due = 0;
 	e1000_irq_update(e);
-	pthread_mutex_unlock(&e->nic.lock);
+	lock_drop(&e->nic.lock);
 }
 
 /* 8. Reset */

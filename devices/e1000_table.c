@@ -204,7 +204,7 @@ uint32_t e1000_reg_read(struct e1000 *e, uint32_t off)
 
 	if (!r)
 		return 0;
-	pthread_mutex_lock(&e->nic.lock);
+	lock_take(&e->nic.lock);
 	if (r->read) {
 		val = r->read(e, w);
 	} else if (r->access != E1000_WO) {
@@ -212,7 +212,7 @@ uint32_t e1000_reg_read(struct e1000 *e, uint32_t off)
 		if (r->access == E1000_RC)
 			e1000_set(e, off, 0);
 	}
-	pthread_mutex_unlock(&e->nic.lock);
+	lock_drop(&e->nic.lock);
 	trace(MMIO, "%s: %s (%#x) -> %#x", e->nic.cfg.name, r->name, off, val);
 	return val;
 }
@@ -237,14 +237,14 @@ void e1000_reg_write(struct e1000 *e, uint32_t off, uint32_t val)
 		return;
 	trace(MMIO, "%s: %s (%#x) <- %#x", e->nic.cfg.name, r->name, off, val);
 	if (r->quiesce)
-		pthread_mutex_lock(&e->nic.work);
-	pthread_mutex_lock(&e->nic.lock);
+		lock_take(&e->nic.work);
+	lock_take(&e->nic.lock);
 	e1000_reg_store(e, r, off, val);
 	if (r->write)
 		r->write(e, w, val);
-	pthread_mutex_unlock(&e->nic.lock);
+	lock_drop(&e->nic.lock);
 	if (r->quiesce)
-		pthread_mutex_unlock(&e->nic.work);
+		lock_drop(&e->nic.work);
 }
 
 /* --- interrupt causes and masks [13.4.17 - 13.4.21] --- */

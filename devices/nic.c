@@ -14,15 +14,15 @@ void nic_init(struct nic *n, const struct nic_ops *ops, struct machine *m,
 	n->cfg = *cfg;
 	n->m = m;
 	n->be = be;
-	pthread_mutex_init(&n->work, NULL);
-	pthread_mutex_init(&n->lock, NULL);
+	lock_init(&n->work);
+	lock_init(&n->lock);
 }
 
 void nic_fini(struct nic *n)
 {
 	net_close(n->be);
-	pthread_mutex_destroy(&n->lock);
-	pthread_mutex_destroy(&n->work);
+	lock_destroy(&n->lock);
+	lock_destroy(&n->work);
 }
 
 void nic_destroy(struct nic *n)
@@ -36,6 +36,14 @@ void nic_guest_fault(struct nic *n, const char *why)
 	/* The one counter that vCPU threads and the I/O thread both write. */
 	atomic_fetch_add_explicit(&n->stat.guest_faults, 1, memory_order_relaxed);
 	trace(GUEST, "%s: %s", n->cfg.name, why);
+}
+
+static void nic_lock_json(const char *name, const struct lock *l, struct json *j)
+{
+	json_open(j, name, '{');
+	json_u64(j, "contended", counter_get(&l->contended));
+	json_u64(j, "wait_ns", acct_ns(counter_get(&l->ticks)));
+	json_close(j, '}');
 }
 
 void nic_stats_json(struct nic *n, struct json *j)
@@ -53,6 +61,10 @@ void nic_stats_json(struct nic *n, struct json *j)
 	json_u64(j, "rx_drops", counter_get(&n->be->stat.rx_drops));
 	json_u64(j, "sw_segments", counter_get(&n->be->stat.sw_segments));
 	json_u64(j, "sw_csum_bytes", counter_get(&n->be->stat.sw_csum_bytes));
+	json_close(j, '}');
+	json_open(j, "locks", '{');
+	nic_lock_json("work", &n->work, j);
+	nic_lock_json("lock", &n->lock, j);
 	json_close(j, '}');
 	json_open(j, "registers", '[');
 	n->ops->accounts(n, access_json, j);

@@ -75,8 +75,8 @@ struct nic {
 	struct net *be; /* owned */
 	struct pci_dev pci;
 	/* see above */
-	pthread_mutex_t work;
-	pthread_mutex_t lock;
+	struct lock work;
+	struct lock lock;
 	struct nic_stat stat;
 };
 

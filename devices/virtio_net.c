@@ -88,7 +88,7 @@ static void vnet_link_look(struct loop_timer *t)
 	struct vnet *v = container_of(t, struct vnet, link_timer);
 	uint16_t now = net_link_up(v->nic.be) ? VIRTIO_NET_S_LINK_UP : 0;
 
-	pthread_mutex_lock(&v->nic.work);
+	lock_take(&v->nic.work);
 	if (v->running && now != v->config.status) {
 		trace(NET, "%s: link %s", v->nic.cfg.name, now ? "up" : "down");
 		if (virtio_pci_config_set(&v->vp, offsetof(struct virtio_net_config, status), &now,
@@ -97,7 +97,7 @@ static void vnet_link_look(struct loop_timer *t)
 	}
 	if (v->running)
 		loop_timer_set(t, VNET_LINK_PERIOD);
-	pthread_mutex_unlock(&v->nic.work);
+	lock_drop(&v->nic.work);
 }
 
 /* 4. Ring: the receive window; the rest is virtq.c */
@@ -277,11 +277,11 @@ static void vnet_tx_writable(void *nic)
 {
 	struct vnet *v = nic;
 
-	pthread_mutex_lock(&v->nic.work);
+	lock_take(&v->nic.work);
 	v->tx.blocked = false;
 	if (vnet_live(v, VNET_TX))
 		vnet_tx_kick(v);
-	pthread_mutex_unlock(&v->nic.work);
+	lock_drop(&v->nic.work);
 }
 
 /* 6. Receive */
@@ -354,7 +354,7 @@ static void vnet_rx_ready(void *nic)
 	struct vnet *v = nic;
 	unsigned n = 0;
 
-	pthread_mutex_lock(&v->nic.work);
+	lock_take(&v->nic.work);
 	if (!vnet_live(v, VNET_RX) || v->offloads_stale) {
 		vnet_rx_stop(v);
 	} else if (vnet_rx_fill_or_wait(v) <= 0) {
@@ -368,7 +368,7 @@ static void vnet_rx_ready(void *nic)
 			counter_inc(&v->nic.stat.rx_batches);
 		vnet_irq_update(v, VNET_RX);
 	}
-	pthread_mutex_unlock(&v->nic.work);
+	lock_drop(&v->nic.work);
 }
 
 /* The driver has posted buffers. */
@@ -451,7 +451,7 @@ static void vnet_kick(void *dev, unsigned q)
 	};
 	struct vnet *v = dev;
 
-	pthread_mutex_lock(&v->nic.work);
+	lock_take(&v->nic.work);
 	if (v->poked[q])
 		v->poked[q] = false;
 	else if (q == VNET_TX)
@@ -460,7 +460,7 @@ static void vnet_kick(void *dev, unsigned q)
 		counter_inc(&v->nic.stat.rx_kicks);
 	if (vnet_live(v, q))
 		kick[q](v);
-	pthread_mutex_unlock(&v->nic.work);
+	lock_drop(&v->nic.work);
 }
 
 static void vnet_fault(void *dev, const char *why)
@@ -491,10 +491,10 @@ static void vnet_config_written(struct pci_dev *d, unsigned off, unsigned size)
 	if (off > PCI_COMMAND + 1 || off + size <= PCI_COMMAND)
 		return;
 	/* Doorbells that rang while we were no bus master went unanswered. */
-	pthread_mutex_lock(&v->nic.work);
+	lock_take(&v->nic.work);
 	for (unsigned q = 0; v->running && q < VNET_QUEUES; q++)
 		vnet_poke(v, q);
-	pthread_mutex_unlock(&v->nic.work);
+	lock_drop(&v->nic.work);
 }
 
 static void vnet_destroy(struct nic *n)
@@ -511,9 +511,9 @@ static void vnet_stats(struct nic *n, struct json *j)
 {
 	struct vnet *v = vnet_of(n);
 
-	pthread_mutex_lock(&n->work);
+	lock_take(&n->work);
 	json_u64(j, "features", v->negotiated);
-	pthread_mutex_unlock(&n->work);
+	lock_drop(&n->work);
 }
 
 static void vnet_accounts(struct nic *n, access_fn *fn, void *ctx)

@@ -67,9 +67,9 @@ bool virtio_pci_irq(struct virtio_pci *vp, unsigned q)
 {
 	bool raised;
 
-	pthread_mutex_lock(vp->lock);
+	lock_take(vp->lock);
 	raised = virtio_pci_raise(vp, vp->q[q].vector, VIRTIO_PCI_ISR_QUEUE);
-	pthread_mutex_unlock(vp->lock);
+	lock_drop(vp->lock);
 	return raised;
 }
 
@@ -77,11 +77,11 @@ static uint8_t virtio_pci_isr_read(struct virtio_pci *vp)
 {
 	uint8_t isr;
 
-	pthread_mutex_lock(vp->lock);
+	lock_take(vp->lock);
 	isr = vp->isr;
 	vp->isr = 0;
 	virtio_pci_intx_update(vp);
-	pthread_mutex_unlock(vp->lock);
+	lock_drop(vp->lock);
 	return isr;
 }
 
@@ -94,9 +94,9 @@ static bool virtio_pci_config_irq(struct virtio_pci *vp)
 
 	if (!(vp->status & VIRTIO_CONFIG_S_DRIVER_OK))
 		return false;
-	pthread_mutex_lock(vp->lock);
+	lock_take(vp->lock);
 	raised = virtio_pci_raise(vp, vp->config_vector, VIRTIO_PCI_ISR_CONFIG);
-	pthread_mutex_unlock(vp->lock);
+	lock_drop(vp->lock);
 	return raised;
 }
 
@@ -104,10 +104,10 @@ bool virtio_pci_config_set(struct virtio_pci *vp, unsigned off, const void *src,
 			   bool notify)
 {
 	BUG_ON(off + len > vp->config_len);
-	pthread_mutex_lock(vp->lock);
+	lock_take(vp->lock);
 	memcpy(vp->config + off, src, len);
 	vp->generation++;
-	pthread_mutex_unlock(vp->lock);
+	lock_drop(vp->lock);
 	return notify && virtio_pci_config_irq(vp);
 }
 
@@ -117,9 +117,9 @@ static uint64_t virtio_pci_device_read(struct virtio_pci *vp, unsigned off, unsi
 
 	if (off + size > vp->config_len)
 		return bus_ones(size);
-	pthread_mutex_lock(vp->lock);
+	lock_take(vp->lock);
 	memcpy(&v, vp->config + off, size);
-	pthread_mutex_unlock(vp->lock);
+	lock_drop(vp->lock);
 	return v;
 }
 
@@ -154,10 +154,10 @@ static void virtio_pci_clear(struct virtio_pci *vp)
 static void virtio_pci_reset(struct virtio_pci *vp)
 {
 	vp->ops->reset(vp->dev);
-	pthread_mutex_lock(vp->lock);
+	lock_take(vp->lock);
 	virtio_pci_clear(vp);
 	virtio_pci_intx_update(vp);
-	pthread_mutex_unlock(vp->lock);
+	lock_drop(vp->lock);
 }
 
 static bool virtio_pci_features_ok(struct virtio_pci *vp)
@@ -220,9 +220,9 @@ static void virtio_pci_set_features(struct virtio_pci *vp, uint32_t val)
 /* A vector that does not exist reads back as none: "mapping failed" (4.1.5.1.2). */
 static void virtio_pci_set_vector(struct virtio_pci *vp, uint16_t *vector, uint16_t val)
 {
-	pthread_mutex_lock(vp->lock);
+	lock_take(vp->lock);
 	*vector = vp->has_msix && val < vp->msix.n ? val : VIRTIO_MSI_NO_VECTOR;
-	pthread_mutex_unlock(vp->lock);
+	lock_drop(vp->lock);
 }
 
 /* --- common configuration: the selected queue --------------------------------------- */
@@ -332,7 +332,7 @@ static uint64_t virtio_pci_common_read(struct virtio_pci *vp, unsigned off, unsi
 
 	if (off + size > sizeof(c))
 		return bus_ones(size);
-	pthread_mutex_lock(vp->work);
+	lock_take(vp->work);
 	c.device_feature_select = vp->dev_select;
 	c.device_feature = virtio_pci_feature_word(vp->offered, vp->dev_select);
 	c.guest_feature_select = vp->drv_select;
@@ -340,12 +340,12 @@ static uint64_t virtio_pci_common_read(struct virtio_pci *vp, unsigned off, unsi
 	c.msix_config = vp->config_vector;
 	c.num_queues = (uint16_t)vp->n_queues;
 	c.device_status = vp->status;
-	pthread_mutex_lock(vp->lock);
+	lock_take(vp->lock);
 	c.config_generation = vp->generation;
-	pthread_mutex_unlock(vp->lock);
+	lock_drop(vp->lock);
 	c.queue_select = vp->queue_select;
 	virtio_pci_common_queue(vp, &c);
-	pthread_mutex_unlock(vp->work);
+	lock_drop(vp->work);
 	memcpy(&v, (const uint8_t *)&c + off, size);
 	return v;
 }
@@ -369,7 +369,7 @@ static void virtio_pci_common_write(struct virtio_pci *vp, unsigned off, unsigne
 		return;
 	}
 	/* Quiesce: no batch is under way while anything here changes. */
-	pthread_mutex_lock(vp->work);
+	lock_take(vp->work);
 	switch (off) {
 	case VIRTIO_PCI_COMMON_DFSELECT:
 		vp->dev_select = val;
@@ -392,7 +392,7 @@ static void virtio_pci_common_write(struct virtio_pci *vp, unsigned off, unsigne
 	default:
 		virtio_pci_queue_write(vp, off, val);
 	}
-	pthread_mutex_unlock(vp->work);
+	lock_drop(vp->work);
 }
 
 /* --- BAR 0 -------------------------------------------------------------------------- */
@@ -521,9 +521,9 @@ void virtio_pci_config_written(struct virtio_pci *vp, unsigned off, unsigned siz
 
 	if (vp->has_msix) {
 		msix_config_written(&vp->msix, off, size);
-		pthread_mutex_lock(vp->lock);
+		lock_take(vp->lock);
 		virtio_pci_intx_update(vp);
-		pthread_mutex_unlock(vp->lock);
+		lock_drop(vp->lock);
 	}
 	if (!virtio_pci_window(vp, off, size, &cap))
 		return;

@@ -62,7 +62,7 @@ struct virtio_pci {
 	void *dev;
 	struct machine *m;
 	struct pci_dev *pci;
-	pthread_mutex_t *work, *lock;
+	struct lock *work, *lock;
 	uint64_t offered; /* feature bits; VERSION_1 among them */
 	unsigned n_queues;
 	uint16_t queue_max[VIRTIO_PCI_QUEUES]; /* largest sizes, powers of two */

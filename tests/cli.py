@@ -500,7 +500,14 @@ def stats_file():
         stats = json.load(f)
     assert [n["model"] for n in stats["nics"]] == ["e1000", "virtio"], stats
     assert stats["run"]["exit_status"] == 42, stats
-    assert sum(stats["vcpus"][0]["exits"].values()) > 10, stats
+    cpu = stats["vcpus"][0]
+    assert sum(cpu["exits"].values()) > 10, stats
+    parts = {"kvm_ns", "handler_ns", "wait_ns"}
+    spent = sum(cpu[part] for part in parts)
+    assert cpu["pending_ns"] == 0 and abs(spent - cpu["wall_ns"]) < cpu["wall_ns"] / 50, cpu
+    assert abs(sum(t[part] for t in cpu["time"].values() for part in parts) - spent) < 999, cpu
+    serial = [r for r in stats["buses"]["pio"]["regions"] if r["name"] == "ttyS0"]
+    assert serial[0]["reads"] > 10 and 0 < serial[0]["ns"] <= cpu["handler_ns"], stats
 
 
 @case

@@ -149,12 +149,69 @@ START_TEST(ticks_are_nanoseconds)
 }
 END_TEST
 
+/* Two threads and a lock: the second says when it is about to take it. */
+struct rivals {
+	struct lock lock;
+	_Atomic bool coming;
+	uint64_t waited; /* the second's acct_waited */
+};
+
+static void *rival_take(void *arg)
+{
+	struct rivals *r = arg;
+
+	atomic_store(&r->coming, true);
+	lock_take(&r->lock);
+	lock_drop(&r->lock);
+	r->waited = acct_waited;
+	return NULL;
+}
+
+static void rivals_meet(struct rivals *r)
+{
+	pthread_t t;
+	uint64_t end;
+
+	atomic_store(&r->coming, false);
+	lock_take(&r->lock);
+	pthread_create(&t, NULL, rival_take, r);
+	while (!atomic_load(&r->coming))
+		;
+	for (end = loop_now() + 1000000; loop_now() < end;)
+		;
+	lock_drop(&r->lock);
+	pthread_join(t, NULL);
+}
+
+START_TEST(lock_is_timed_only_when_somebody_has_it)
+{
+	struct rivals r = { .waited = 0 };
+
+	lock_init(&r.lock);
+	for (unsigned i = 0; i < 1000; i++) {
+		lock_take(&r.lock);
+		lock_drop(&r.lock);
+	}
+	ck_assert_uint_eq(counter_get(&r.lock.contended), 0);
+	ck_assert_uint_eq(counter_get(&r.lock.ticks), 0);
+	/* A busy host may run the second thread too late: then they meet again. */
+	while (!counter_get(&r.lock.contended))
+		rivals_meet(&r);
+	ck_assert_uint_eq(counter_get(&r.lock.contended), 1);
+	ck_assert_uint_gt(counter_get(&r.lock.ticks), 0);
+	ck_assert_uint_eq(counter_get(&r.lock.ticks), r.waited);
+	ck_assert_uint_eq(acct_waited, 0);
+	lock_destroy(&r.lock);
+}
+END_TEST
+
 static const struct test_entry tests[] = {
 	TLOOP(e1000_register_has_its_own_account, 0, 8),
 	T(register_behind_the_io_bar_is_the_same_register),
 	TLOOP(virtio_structure_has_its_own_account, 0, 7),
 	T(json_names_touched_registers_only),
 	T(ticks_are_nanoseconds),
+	T(lock_is_timed_only_when_somebody_has_it),
 };
 
 CHECK_MAIN("access", tests)

@@ -365,7 +365,7 @@ END_TEST
 
 START_TEST(exits_are_counted_by_name)
 {
-	char text[256] = "";
+	char text[1024] = "";
 	struct json j = { .f = fmemopen(text, sizeof(text), "w") };
 
 	setup();
@@ -379,6 +379,32 @@ START_TEST(exits_are_counted_by_name)
 	ck_assert_ptr_nonnull(strstr(text, "\"io\": 2"));
 	ck_assert_ptr_nonnull(strstr(text, "\"mmio\": 1"));
 	ck_assert_ptr_null(strstr(text, "hlt"));
+	fake_machine_free(f);
+}
+END_TEST
+
+/* Known reasons, and one beyond the table. */
+START_TEST(turn_is_split_without_a_rest)
+{
+	static const uint32_t reasons[] = { KVM_EXIT_MMIO, KVM_EXIT_IO, 4000000000 };
+	unsigned slot = reasons[_i] < VCPU_EXITS ? reasons[_i] : KVM_EXIT_UNKNOWN;
+	struct vcpu_time *t;
+	uint64_t mark;
+
+	setup();
+	t = &cpu.time[slot];
+	mark = acct_now() - 1000;
+	cpu.mark = mark;
+	vcpu_time_add(&cpu, reasons[_i], mark + 600, 100);
+	ck_assert_uint_eq(counter_get(&t->kvm), 600);
+	ck_assert_uint_eq(counter_get(&t->wait), 100);
+	ck_assert_uint_ge(counter_get(&t->handler), 300);
+	ck_assert_uint_eq(counter_get(&t->kvm) + counter_get(&t->handler) + counter_get(&t->wait),
+			  counter_get(&cpu.mark) - mark);
+	vcpu_time_add(&cpu, reasons[_i], counter_get(&cpu.mark) + 7, UINT64_MAX);
+	ck_assert_uint_eq(counter_get(&t->kvm), 607);
+	ck_assert_uint_eq(counter_get(&t->kvm) + counter_get(&t->handler) + counter_get(&t->wait),
+			  counter_get(&cpu.mark) - mark);
 	fake_machine_free(f);
 }
 END_TEST
@@ -404,6 +430,7 @@ static const struct test_entry tests[] = {
 	T(other_system_events_are_a_crash),
 	TLOOP(unknown_reason_is_a_crash_with_its_number, 0, 5),
 	T(exits_are_counted_by_name),
+	TLOOP(turn_is_split_without_a_rest, 0, 3),
 };
 
 CHECK_MAIN("vcpu_exit", tests)

@@ -54,16 +54,33 @@ void access_json(void *ctx, const char *name, const struct access *a)
 	json_close(j, '}');
 }
 
-void acct_lock(pthread_mutex_t *m, struct lock_stat *s)
+/* --- locks --- */
+
+void lock_init(struct lock *l)
+{
+	pthread_mutex_init(&l->mutex, NULL);
+}
+
+void lock_destroy(struct lock *l)
+{
+	pthread_mutex_destroy(&l->mutex);
+}
+
+void lock_take(struct lock *l)
 {
 	uint64_t start, waited;
 
-	if (!pthread_mutex_trylock(m))
+	if (!pthread_mutex_trylock(&l->mutex))
 		return;
 	start = acct_now();
-	pthread_mutex_lock(m);
+	pthread_mutex_lock(&l->mutex);
 	waited = acct_span(start, acct_now());
-	counter_inc(&s->contended);
-	counter_add(&s->ticks, waited);
+	counter_inc(&l->contended);
+	counter_add(&l->ticks, waited);
 	acct_waited += waited;
+}
+
+void lock_drop(struct lock *l)
+{
+	pthread_mutex_unlock(&l->mutex);
 }

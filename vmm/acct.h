@@ -69,16 +69,21 @@ void access_json(void *ctx, const char *name, const struct access *a);
 
 /* --- locks --- */
 
-/* Written by the holder of the lock. */
-struct lock_stat {
-	counter_t contended; /* times it was taken */
+/* Ticks this thread has waited in lock_take(). */
+extern _Thread_local uint64_t acct_waited;
+
+/* A mutex that knows how much it was in the way. */
+struct lock {
+	pthread_mutex_t mutex;
+	/* its holder: */
+	counter_t contended; /* times somebody else had it */
 	counter_t ticks;     /* waited for it */
 };
 
-/* Ticks this thread has waited in acct_lock(). */
-extern _Thread_local uint64_t acct_waited;
-
-/* pthread_mutex_lock(), with the clock read only when somebody else has it. */
-void acct_lock(pthread_mutex_t *m, struct lock_stat *s);
+void lock_init(struct lock *l);
+void lock_destroy(struct lock *l);
+/* The clock is read only when somebody else has it. */
+void lock_take(struct lock *l);
+void lock_drop(struct lock *l);
 
 #endif

@@ -58,6 +58,7 @@ int vcpu_init(struct vcpu *c, struct kvm *k, struct machine *m, unsigned id, uns
 	c->fd = -1;
 	c->id = id;
 	c->m = m;
+	c->mark = acct_now(); /* for whoever runs it without a thread */
 	vcpu_catch_signal();
 	err = vcpu_create(c, k);
 	if (!err)
@@ -79,10 +80,9 @@ void vcpu_destroy(struct vcpu *c)
 	c->fd = -1;
 }
 
-enum verdict vcpu_run_once(struct vcpu *c)
+/* KVM_RUN has returned, with `err`: what now? */
+static enum verdict vcpu_returned(struct vcpu *c, int err)
 {
-	int err = ioctl(c->fd, KVM_RUN, NULL) < 0 ? errno : 0;
-
 	if (atomic_load_explicit(&c->stop, memory_order_relaxed))
 		return VERDICT_STOP;
 	if (err == EINTR || err == EAGAIN) {
@@ -92,6 +92,17 @@ enum verdict vcpu_run_once(struct vcpu *c)
 	if (err)
 		return vcpu_explain(c, VERDICT_HOST, "KVM_RUN failed: %s", strerror(err));
 	return vcpu_exit(c, c->run);
+}
+
+enum verdict vcpu_run_once(struct vcpu *c)
+{
+	int err = ioctl(c->fd, KVM_RUN, NULL) < 0 ? errno : 0;
+	uint64_t exited = acct_now(), waited = acct_waited;
+	unsigned reason = err ? KVM_EXIT_INTR : c->run->exit_reason;
+	enum verdict v = vcpu_returned(c, err);
+
+	vcpu_time_add(c, reason, exited, acct_waited - waited);
+	return v;
 }
 
 /* Whoever launched us may have had it blocked, and masks are inherited. */
@@ -113,9 +124,11 @@ static void *vcpu_thread(void *arg)
 	vcpu_unblock_signal();
 	snprintf(name, sizeof(name), "vcpu%u", c->id);
 	pthread_setname_np(pthread_self(), name);
+	vcpu_time_start(c);
 	do
 		v = vcpu_run_once(c);
 	while (v == VERDICT_RUN);
+	vcpu_time_end(c);
 	if (v == VERDICT_CRASH)
 		c->m->stop(c->m, STOP_CRASH, 0);
 	else if (v == VERDICT_HOST)

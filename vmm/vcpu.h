@@ -9,6 +9,7 @@
 #ifndef DUET_VCPU_H
 #define DUET_VCPU_H
 
+#include "vmm/acct.h"
 #include "vmm/boot.h"
 #include "vmm/device.h"
 #include "vmm/kvm.h"
@@ -27,6 +28,13 @@ enum verdict {
 /* Exit reasons counted one by one; KVM has fewer than this. Higher ones share 0. */
 #define VCPU_EXITS 64
 
+/* Where the thread's time went, in ticks of acct_now(). */
+struct vcpu_time {
+	counter_t kvm;     /* in KVM_RUN, up to an exit of this reason: the guest's, and KVM's */
+	counter_t handler; /* in our handler of it, but for: */
+	counter_t wait;    /* waiting there for a lock */
+};
+
 struct vcpu {
 	/* fixed once vcpu_init() has returned: */
 	unsigned id; /* and its APIC ID */
@@ -42,6 +50,9 @@ struct vcpu {
 	/* its own thread: */
 	char why[320]; /* of a crash; others read it after the join */
 	counter_t exits[VCPU_EXITS];
+	struct vcpu_time time[VCPU_EXITS];
+	counter_t start_ns, end_ns; /* of the thread, loop_now(); 0: not yet */
+	counter_t mark;             /* ticks up to which its time is in `time` */
 };
 
 /* Create vCPU `id` of `count` with CPUID, MSRs and local APIC set. 0 or -errno.
@@ -70,7 +81,24 @@ enum verdict vcpu_exit(struct vcpu *c, struct kvm_run *r);
 enum verdict vcpu_explain(struct vcpu *c, enum verdict v, const char *fmt, ...) PRINTF_LIKE(3, 4);
 /* "mmio", "io", ...: the name exits of this reason are counted under, or NULL. */
 const char *vcpu_exit_name(unsigned reason);
-/* Members of an open JSON object: every reason seen. */
+
+/* --- vcpu_stats.c --- */
+
+/* The thread's life and its pieces begin and end now. */
+void vcpu_time_start(struct vcpu *c);
+void vcpu_time_end(struct vcpu *c);
+/* Everything since the last call was KVM_RUN until `exited`, then the handler of `reason`,
+ * of which `waited` ticks were spent on a lock. Its thread. */
+void vcpu_time_add(struct vcpu *c, unsigned reason, uint64_t exited, uint64_t waited);
+/* Nanoseconds, over all reasons: kvm + handler + wait + pending = wall. */
+struct vcpu_report {
+	uint64_t exits; /* a number */
+	uint64_t wall, kvm, handler, wait;
+	uint64_t pending; /* since the last exit was dealt with, while the thread lives */
+};
+
+struct vcpu_report vcpu_report(const struct vcpu *c);
+/* Members of an open JSON object: every reason seen, and the time it took. Any thread. */
 void vcpu_stats_json(const struct vcpu *c, struct json *j);
 
 /* --- vcpu_x86.c --- */

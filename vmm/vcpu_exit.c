@@ -189,17 +189,3 @@ enum verdict vcpu_exit(struct vcpu *c, struct kvm_run *r)
 		return vcpu_exits[reason].handle(c, r);
 	return vcpu_explain(c, VERDICT_CRASH, "KVM exit %u, which duet does not know", reason);
 }
-
-void vcpu_stats_json(const struct vcpu *c, struct json *j)
-{
-	json_open(j, "exits", '{');
-	for (unsigned i = 0; i < VCPU_EXITS; i++) {
-		uint64_t n = counter_get(&c->exits[i]);
-		char number[16];
-
-		snprintf(number, sizeof(number), "%u", i);
-		if (n)
-			json_u64(j, vcpu_exit_name(i) ? vcpu_exit_name(i) : number, n);
-	}
-	json_close(j, '}');
-}

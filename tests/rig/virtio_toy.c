@@ -78,24 +78,24 @@ bool toy_interrupt(unsigned q)
 {
 	bool raised;
 
-	pthread_mutex_lock(&toy.work);
+	lock_take(&toy.work);
 	raised = virtio_pci_irq(&toy.vp, q);
-	pthread_mutex_unlock(&toy.work);
+	lock_drop(&toy.work);
 	return raised;
 }
 
 void toy_change_config(unsigned off, uint8_t val)
 {
-	pthread_mutex_lock(&toy.work);
+	lock_take(&toy.work);
 	virtio_pci_config_set(&toy.vp, off, &val, 1, true);
-	pthread_mutex_unlock(&toy.work);
+	lock_drop(&toy.work);
 }
 
 void toy_break(const char *why)
 {
-	pthread_mutex_lock(&toy.work);
+	lock_take(&toy.work);
 	virtio_pci_needs_reset(&toy.vp, why);
-	pthread_mutex_unlock(&toy.work);
+	lock_drop(&toy.work);
 }
 
 /* --- the driver finds it (4.1.4) -------------------------------------------------------------- */
@@ -262,8 +262,8 @@ bool toy_line(void)
 void toy_up(void)
 {
 	toy = (struct virtio_toy){ .config = { 1, 2, 3, 4, 5, 6 } };
-	pthread_mutex_init(&toy.work, NULL);
-	pthread_mutex_init(&toy.lock, NULL);
+	lock_init(&toy.work);
+	lock_init(&toy.lock);
 	toy.f = fake_machine_new(TOY_RAM);
 	toy.host = pci_host_new(&toy.f->m);
 	ck_assert_ptr_nonnull(toy.host);

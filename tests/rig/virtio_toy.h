@@ -36,7 +36,7 @@ struct virtio_toy {
 	/* the device: two queues of at most 8 and 64 entries */
 	struct pci_dev pci;
 	struct virtio_pci vp;
-	pthread_mutex_t work, lock;
+	struct lock work, lock;
 	uint8_t config[6]; /* 1, 2, .. 6 */
 	unsigned driver_oks, resets, faults, kicks[2];
 	/* what the driver found: addresses of the structures, offsets of the capabilities */

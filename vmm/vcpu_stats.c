@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * vcpu_stats.c: what a vCPU's thread did all the time. Two readings of the clock a turn:
+ *
+ *   mark       exited            mark (the next turn's)
+ *     |-- KVM_RUN --|-- handler, less its waits --|
+ *
+ * so the pieces of a thread's life touch, and add up to it.
+ */
+#include "vmm/loop.h"
+#include "vmm/vcpu.h"
+
+void vcpu_time_start(struct vcpu *c)
+{
+	c->start_ns = loop_now();
+	c->mark = acct_now();
+}
+
+void vcpu_time_end(struct vcpu *c)
+{
+	c->end_ns = loop_now();
+}
+
+void vcpu_time_add(struct vcpu *c, unsigned reason, uint64_t exited, uint64_t waited)
+{
+	struct vcpu_time *t = &c->time[reason < VCPU_EXITS ? reason : KVM_EXIT_UNKNOWN];
+	uint64_t now = acct_now(), mine = acct_span(exited, now);
+
+	waited = MIN(waited, mine);
+	counter_add(&t->kvm, acct_span(counter_get(&c->mark), exited));
+	counter_add(&t->handler, mine - waited);
+	counter_add(&t->wait, waited);
+	atomic_store_explicit(&c->mark, now, memory_order_relaxed);
+}
+
+/* "io", or the reason's number. */
+static const char *vcpu_reason(unsigned reason, char number[16])
+{
+	snprintf(number, 16, "%u", reason);
+	return vcpu_exit_name(reason) ? vcpu_exit_name(reason) : number;
+}
+
+struct vcpu_report vcpu_report(const struct vcpu *c)
+{
+	uint64_t end = counter_get(&c->end_ns), mark = counter_get(&c->mark);
+	uint64_t start = counter_get(&c->start_ns);
+	struct vcpu_report r = { .kvm = 0 };
+
+	for (unsigned i = 0; i < VCPU_EXITS; i++) {
+		r.exits += counter_get(&c->exits[i]);
+		r.kvm += acct_ns(counter_get(&c->time[i].kvm));
+		r.handler += acct_ns(counter_get(&c->time[i].handler));
+		r.wait += acct_ns(counter_get(&c->time[i].wait));
+	}
+	if (start)
+		r.wall = (end ? end : loop_now()) - start;
+	if (start && !end)
+		r.pending = acct_ns(acct_span(mark, acct_now()));
+	return r;
+}
+
+static void vcpu_time_json(const struct vcpu *c, struct json *j)
+{
+	struct vcpu_report r = vcpu_report(c);
+
+	json_u64(j, "wall_ns", r.wall);
+	json_u64(j, "kvm_ns", r.kvm);
+	json_u64(j, "handler_ns", r.handler);
+	json_u64(j, "wait_ns", r.wait);
+	json_u64(j, "pending_ns", r.pending);
+}
+
+static void vcpu_reason_json(const struct vcpu *c, unsigned reason, struct json *j)
+{
+	const struct vcpu_time *t = &c->time[reason];
+	char number[16];
+
+	json_open(j, vcpu_reason(reason, number), '{');
+	json_u64(j, "kvm_ns", acct_ns(counter_get(&t->kvm)));
+	json_u64(j, "handler_ns", acct_ns(counter_get(&t->handler)));
+	json_u64(j, "wait_ns", acct_ns(counter_get(&t->wait)));
+	json_close(j, '}');
+}
+
+void vcpu_stats_json(const struct vcpu *c, struct json *j)
+{
+	char number[16];
+
+	json_open(j, "exits", '{');
+	for (unsigned i = 0; i < VCPU_EXITS; i++)
+		if (counter_get(&c->exits[i]))
+			json_u64(j, vcpu_reason(i, number), counter_get(&c->exits[i]));
+	json_close(j, '}');
+	vcpu_time_json(c, j);
+	json_open(j, "time", '{');
+	for (unsigned i = 0; i < VCPU_EXITS; i++)
+		if (counter_get(&c->exits[i]) || counter_get(&c->time[i].kvm))
+			vcpu_reason_json(c, i, j);
+	json_close(j, '}');
+}
