@@ -293,7 +293,7 @@ static void e1000_tx_kicked(struct loop_event *ev)
 {
 	struct e1000 *e = container_of(ev, struct e1000, tx_kick);
 
-	lock_take(&e->nic.work);
+	nic_work_begin(&e->nic);
 	e1000_tx_run(e);
 	lock_drop(&e->nic.work);
 }
@@ -348,6 +348,7 @@ static bool e1000_rx_one(struct e1000 *e)
 	len = net_recv(e->nic.be, &in->h, in->iov, in->cnt);
 	if (len == -EMSGSIZE) {
 		rx->tally.oversize++;
+		counter_inc(&e->nic.stat.rx_oversize);
 		counter_inc(&e->nic.stat.rx_drops);
 		return true;
 	}
@@ -400,7 +401,7 @@ static void e1000_rx_ready(void *nic)
 {
 	struct e1000 *e = nic;
 
-	lock_take(&e->nic.work);
+	nic_work_begin(&e->nic);
 	e1000_rx_run(e);
 	lock_drop(&e->nic.work);
 }
@@ -411,7 +412,7 @@ static void e1000_rx_kicked(struct loop_event *ev)
 	struct e1000 *e = container_of(ev, struct e1000, rx_kick);
 	bool on;
 
-	lock_take(&e->nic.work);
+	nic_work_begin(&e->nic);
 	on = e1000_rx_on(e);
 	net_rx_enable(e->nic.be, on);
 	if (on && e->rx.held)
@@ -462,7 +463,7 @@ void e1000_irq_raise(struct e1000 *e, uint32_t causes)
 	e1000_set(e, E1000_ICR, e1000_get(e, E1000_ICR) | causes);
 	e1000_irq_update(e);
 	if (counter_get(&e->nic.stat.irqs) == before)
-		counter_inc(&e->nic.stat.irqs_suppressed);
+		e1000_count_withheld(e, causes);
 }
 
 static void e1000_itr_expired(struct loop_timer *t)

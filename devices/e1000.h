@@ -307,6 +307,8 @@ void e1000_tally_tx(struct e1000_tally *t, const struct e1000_frame *f);
 /* Add a batch to the registers and forget it. nic.lock held. */
 void e1000_fold_tx(struct e1000 *e);
 void e1000_fold_rx(struct e1000 *e);
+/* These causes raised no interrupt of their own. nic.lock held. */
+void e1000_count_withheld(struct e1000 *e, uint32_t causes);
 uint32_t e1000_stat_high_read(struct e1000 *e, unsigned w);
 
 /* --- e1000_access.c --- */

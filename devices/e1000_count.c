@@ -61,6 +61,14 @@ void e1000_tally_tx(struct e1000_tally *t, const struct e1000_frame *f)
 	} while (left);
 }
 
+void e1000_count_withheld(struct e1000 *e, uint32_t causes)
+{
+	counter_inc(&e->nic.stat.irqs_suppressed);
+	/* Not masked: the line is up already, or ITR holds it back. */
+	if (causes & e1000_get(e, E1000_IMS))
+		counter_inc(&e->nic.stat.irqs_coalesced);
+}
+
 /* --- the registers --- */
 
 static void e1000_stat_add(struct e1000 *e, uint32_t off, uint32_t n)

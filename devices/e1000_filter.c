@@ -188,11 +188,14 @@ bool e1000_accept(struct e1000 *e, struct e1000_in *in)
 	e1000_tally_any(t, in->len);
 	if (in->len + E1000_CRC_LEN > max) {
 		t->oversize++;
+		counter_inc(&e->nic.stat.rx_oversize);
 		return false;
 	}
 	if (!e1000_filter_address(e, head, &pif) || !e1000_filter_vlan(e, head) ||
-	    !e1000_fill_csum(e, in))
+	    !e1000_fill_csum(e, in)) {
+		counter_inc(&e->nic.stat.rx_filtered);
 		return false;
+	}
 	e1000_tally_good(t, head, in->len);
 	if (pif)
 		in->report.status |= E1000_RXD_PIF;

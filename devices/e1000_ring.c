@@ -148,8 +148,10 @@ static int e1000_loop_frame(struct e1000 *e, const struct virtio_net_hdr *h,
 	rx->in.len = iov_copy_out(iov, cnt, 0, rx->bounce, E1000_LONG_MAX);
 	if (!(e1000_get(e, E1000_RCTL) & E1000_RCTL_EN))
 		return 0;
-	if (!bufs || !e1000_rx_frame(e, &rx->in, bufs, false))
+	if (!bufs || !e1000_rx_frame(e, &rx->in, bufs, false)) {
 		rx->tally.missed++;
+		counter_inc(&e->nic.stat.rx_missed);
+	}
 	return 0;
 }
 

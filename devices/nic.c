@@ -31,6 +31,12 @@ void nic_destroy(struct nic *n)
 		n->ops->destroy(n);
 }
 
+void nic_work_begin(struct nic *n)
+{
+	lock_take(&n->work);
+	counter_inc(&n->stat.wakeups);
+}
+
 void nic_guest_fault(struct nic *n, const char *why)
 {
 	/* The one counter that vCPU threads and the I/O thread both write. */
@@ -43,6 +49,26 @@ static void nic_lock_json(const char *name, const struct lock *l, struct json *j
 	json_open(j, name, '{');
 	json_u64(j, "contended", counter_get(&l->contended));
 	json_u64(j, "wait_ns", acct_ns(counter_get(&l->ticks)));
+	json_close(j, '}');
+}
+
+/* A ratio of counters, where there is one. */
+static void nic_ratio_json(const char *name, const counter_t *a, const counter_t *b, struct json *j)
+{
+	if (counter_get(b))
+		json_double(j, name, (double)counter_get(a) / (double)counter_get(b));
+}
+
+static void nic_ratios_json(const struct nic *n, struct json *j)
+{
+	json_open(j, "ratios", '{');
+	nic_ratio_json("tx_frames_per_call", &n->stat.tx_frames, &n->be->stat.tx_calls, j);
+	nic_ratio_json("rx_frames_per_call", &n->stat.rx_frames, &n->be->stat.rx_calls, j);
+	nic_ratio_json("tx_frames_per_batch", &n->stat.tx_frames, &n->stat.tx_batches, j);
+	nic_ratio_json("rx_frames_per_batch", &n->stat.rx_frames, &n->stat.rx_batches, j);
+	nic_ratio_json("tx_frames_per_kick", &n->stat.tx_frames, &n->stat.tx_kicks, j);
+	nic_ratio_json("tx_frames_per_irq", &n->stat.tx_frames, &n->stat.irqs, j);
+	nic_ratio_json("rx_frames_per_irq", &n->stat.rx_frames, &n->stat.irqs, j);
 	json_close(j, '}');
 }
 
@@ -62,6 +88,7 @@ void nic_stats_json(struct nic *n, struct json *j)
 	json_u64(j, "sw_segments", counter_get(&n->be->stat.sw_segments));
 	json_u64(j, "sw_csum_bytes", counter_get(&n->be->stat.sw_csum_bytes));
 	json_close(j, '}');
+	nic_ratios_json(n, j);
 	json_open(j, "locks", '{');
 	nic_lock_json("work", &n->work, j);
 	nic_lock_json("lock", &n->lock, j);

@@ -30,16 +30,22 @@
 	X(tx_bytes, "their bytes, Ethernet header included")                                       \
 	X(rx_frames, "frames put into the guest's buffers")                                        \
 	X(rx_bytes, "their bytes")                                                                 \
-	X(tx_drops, "frames not sent: malformed, refused by the backend")                          \
-	X(rx_drops, "frames not delivered: filtered, too long, no buffer")                         \
-	X(tx_kicks, "transmit doorbells seen by userspace or through an eventfd")                  \
-	X(rx_kicks, "receive doorbells seen likewise")                                             \
+	X(tx_drops, "frames not sent, all malformed; the backend counts those it refused")         \
+	X(rx_drops, "frames not delivered: the sum of the next two")                               \
+	X(rx_filtered, "of those: not for this NIC, or a header that lies")                        \
+	X(rx_oversize, "of those: too long for the buffers or for the NIC")                        \
+	X(rx_missed, "frames looped back (e1000) that met too few buffers; no drops")              \
+	X(tx_kicks, "transmit doorbells the guest rang")                                           \
+	X(rx_kicks, "receive doorbells the guest rang")                                            \
+	X(ctrl_kicks, "doorbells of the control queue (virtio)")                                   \
+	X(wakeups, "times the worker was woken: by doorbells, the backend, a timer, itself")       \
 	X(tx_batches, "times the worker took transmit frames")                                     \
 	X(rx_batches, "times the worker delivered frames")                                         \
 	X(tx_again, "times the backend had no room")                                               \
 	X(rx_ring_full, "times frames waited because the guest had posted no buffer")              \
 	X(irqs, "interrupts raised: line edges or messages")                                       \
 	X(irqs_suppressed, "causes that raised none: masked, throttled, suppressed by the driver") \
+	X(irqs_coalesced, "of those: joined an interrupt that is pending or throttled")            \
 	X(bytes_copied, "payload bytes the NIC copied (zero-copy adds none)")                      \
 	X(bytes_summed, "payload bytes the NIC checksummed in software")                           \
 	X(guest_faults, "things the driver did that the manual or specification forbids")
@@ -95,6 +101,9 @@ void nic_init(struct nic *n, const struct nic_ops *ops, struct machine *m,
 	      const struct nic_config *cfg, struct net *be);
 void nic_fini(struct nic *n); /* closes the backend, destroys the locks */
 void nic_destroy(struct nic *n);
+
+/* The I/O thread was woken for this NIC: take nic.work, for lock_drop() to give back. */
+void nic_work_begin(struct nic *n);
 
 /* The driver did `why`: count it, trace it. The NIC's own fault handling follows. */
 void nic_guest_fault(struct nic *n, const char *why);

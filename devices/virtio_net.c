@@ -55,7 +55,7 @@ static bool vnet_live(struct vnet *v, unsigned q)
 
 void vnet_poke(struct vnet *v, unsigned q)
 {
-	v->poked[q] = true;
+	v->poked[q]++;
 	loop_event_signal(&v->vp.q[q].kick);
 }
 
@@ -88,7 +88,7 @@ static void vnet_link_look(struct loop_timer *t)
 	struct vnet *v = container_of(t, struct vnet, link_timer);
 	uint16_t now = net_link_up(v->nic.be) ? VIRTIO_NET_S_LINK_UP : 0;
 
-	lock_take(&v->nic.work);
+	nic_work_begin(&v->nic);
 	if (v->running && now != v->config.status) {
 		trace(NET, "%s: link %s", v->nic.cfg.name, now ? "up" : "down");
 		if (virtio_pci_config_set(&v->vp, offsetof(struct virtio_net_config, status), &now,
@@ -277,7 +277,7 @@ static void vnet_tx_writable(void *nic)
 {
 	struct vnet *v = nic;
 
-	lock_take(&v->nic.work);
+	nic_work_begin(&v->nic);
 	v->tx.blocked = false;
 	if (vnet_live(v, VNET_TX))
 		vnet_tx_kick(v);
@@ -325,10 +325,12 @@ static bool vnet_rx_one(struct vnet *v)
 	if (!len)
 		return false;
 	/* A frame nobody wants is overwritten by the next: its chains stay in the window. */
-	if (len < 0 || !vnet_filter_accepts(v, rx->payload, cnt))
-		counter_inc(&v->nic.stat.rx_drops);
-	else
+	if (len >= 0 && vnet_filter_accepts(v, rx->payload, cnt)) {
 		vnet_rx_deliver(v, &h, (size_t)len);
+		return true;
+	}
+	counter_inc(&v->nic.stat.rx_drops);
+	counter_inc(len < 0 ? &v->nic.stat.rx_oversize : &v->nic.stat.rx_filtered);
 	return true;
 }
 
@@ -354,7 +356,7 @@ static void vnet_rx_ready(void *nic)
 	struct vnet *v = nic;
 	unsigned n = 0;
 
-	lock_take(&v->nic.work);
+	nic_work_begin(&v->nic);
 	if (!vnet_live(v, VNET_RX) || v->offloads_stale) {
 		vnet_rx_stop(v);
 	} else if (vnet_rx_fill_or_wait(v) <= 0) {
@@ -390,13 +392,18 @@ static void vnet_rx_kick(struct vnet *v)
 void vnet_irq_update(struct vnet *v, unsigned q)
 {
 	struct virtq *vq = vnet_q(v, q);
+	bool due;
 
 	if (!virtq_enabled(vq) || !virtq_irq_open(vq))
 		return;
-	if (virtq_irq_due(vq) && virtio_pci_irq(&v->vp, q))
+	due = virtq_irq_due(vq);
+	if (due && virtio_pci_irq(&v->vp, q)) {
 		counter_inc(&v->nic.stat.irqs);
-	else
-		counter_inc(&v->nic.stat.irqs_suppressed);
+		return;
+	}
+	counter_inc(&v->nic.stat.irqs_suppressed);
+	if (due && !virtio_pci_msix_on(&v->vp)) /* the line is up already */
+		counter_inc(&v->nic.stat.irqs_coalesced);
 }
 
 /* 8. Reset */
@@ -441,6 +448,21 @@ static void vnet_reset(void *dev)
 
 /* 9. Operations, create, destroy */
 
+/* The eventfd has added up the signals since it was read last: some are our own, maybe
+ * of a poke that came since, which is then made up for at its turn. */
+static void vnet_count_kicks(struct vnet *v, unsigned q)
+{
+	static const size_t stat[] = {
+		[VNET_RX] = offsetof(struct nic_stat, rx_kicks),
+		[VNET_TX] = offsetof(struct nic_stat, tx_kicks),
+		[VNET_CTRL] = offsetof(struct nic_stat, ctrl_kicks),
+	};
+	uint64_t n = v->vp.q[q].kick.count, own = MIN(n, (uint64_t)v->poked[q]);
+
+	v->poked[q] -= (unsigned)own;
+	counter_add((counter_t *)((char *)&v->nic.stat + stat[q]), n - own);
+}
+
 /* A doorbell, on the I/O thread. */
 static void vnet_kick(void *dev, unsigned q)
 {
@@ -451,13 +473,8 @@ static void vnet_kick(void *dev, unsigned q)
 	};
 	struct vnet *v = dev;
 
-	lock_take(&v->nic.work);
-	if (v->poked[q])
-		v->poked[q] = false;
-	else if (q == VNET_TX)
-		counter_inc(&v->nic.stat.tx_kicks);
-	else if (q == VNET_RX)
-		counter_inc(&v->nic.stat.rx_kicks);
+	nic_work_begin(&v->nic);
+	vnet_count_kicks(v, q);
 	if (vnet_live(v, q))
 		kick[q](v);
 	lock_drop(&v->nic.work);

@@ -69,11 +69,11 @@ struct vnet {
 	/* fixed at create: */
 	struct loop_timer link_timer;
 	/* nic.work: */
-	bool running;            /* DRIVER_OK, and nothing fatal since */
-	bool poked[VNET_QUEUES]; /* the next kick is our own and does not count */
-	uint64_t negotiated;     /* at the last DRIVER_OK; for statistics */
-	uint64_t guest_offloads; /* VIRTIO_NET_F_GUEST_* bits in force */
-	bool offloads_stale;     /* the backend has not been told yet */
+	bool running;                /* DRIVER_OK, and nothing fatal since */
+	unsigned poked[VNET_QUEUES]; /* signals of our own among those to come */
+	uint64_t negotiated;         /* at the last DRIVER_OK; for statistics */
+	uint64_t guest_offloads;     /* VIRTIO_NET_F_GUEST_* bits in force */
+	bool offloads_stale;         /* the backend has not been told yet */
 	struct vnet_filter filter;
 	struct vnet_tx tx;
 	struct vnet_rx rx;

@@ -22,21 +22,11 @@
 #define VIRTIO_PCI_DEVICE_BASE 0x1040 /* plus the device type, 4.1.2.1 */
 #define VIRTIO_PCI_REVISION    1      /* modern */
 
-#define VP_BAR         0
-#define VP_BAR_MSIX    1
-#define VP_BAR_SIZE    0x4000
-#define VP_PAGE        0x1000 /* the structures are this far apart, in this order: */
-#define VP_COMMON      0x0000
-#define VP_ISR         0x1000
-#define VP_DEVICE      0x2000
-#define VP_NOTIFY      0x3000
-#define VP_NOTIFY_MULT 4
-
 #define VIRTIO_PCI_ISR_QUEUE 0x1 /* 4.1.4.5; the header names only the other bit */
 
 /* --- interrupts --------------------------------------------------------------------- */
 
-static bool virtio_pci_msix_on(struct virtio_pci *vp)
+bool virtio_pci_msix_on(struct virtio_pci *vp)
 {
 	return vp->has_msix && msix_enabled(&vp->msix);
 }
@@ -413,14 +403,6 @@ static uint64_t virtio_pci_read(void *dev, uint64_t off, unsigned size)
 	return bus_ones(size); /* doorbells have no value */
 }
 
-/* The queue whose doorbell is `at` bytes into its page, or NULL. */
-static struct virtio_pci_queue *virtio_pci_doorbell(struct virtio_pci *vp, unsigned at)
-{
-	return at % VP_NOTIFY_MULT == 0 && at / VP_NOTIFY_MULT < vp->n_queues
-		       ? &vp->q[at / VP_NOTIFY_MULT]
-		       : NULL;
-}
-
 static void virtio_pci_write(void *dev, uint64_t off, unsigned size, uint64_t val)
 {
 	struct virtio_pci *vp = dev;
@@ -438,39 +420,6 @@ static void virtio_pci_write(void *dev, uint64_t off, unsigned size, uint64_t va
 			loop_event_signal(&q->kick);
 		break;
 	}
-}
-
-static struct access *virtio_pci_account(void *dev, uint64_t off)
-{
-	struct virtio_pci *vp = dev;
-	unsigned at = off % VP_PAGE;
-	struct virtio_pci_queue *q;
-
-	switch (off - at) {
-	case VP_COMMON:
-		return &vp->common;
-	case VP_ISR:
-		return &vp->isr_status;
-	case VP_DEVICE:
-		return &vp->device;
-	}
-	q = virtio_pci_doorbell(vp, at);
-	return q ? &q->notify : &vp->other;
-}
-
-void virtio_pci_accounts(struct virtio_pci *vp, access_fn *fn, void *ctx)
-{
-	char name[32];
-
-	fn(ctx, "common", &vp->common);
-	fn(ctx, "isr", &vp->isr_status);
-	fn(ctx, "device", &vp->device);
-	for (unsigned i = 0; i < vp->n_queues; i++) {
-		snprintf(name, sizeof(name), "notify%u", i);
-		fn(ctx, name, &vp->q[i].notify);
-	}
-	fn(ctx, "other", &vp->other);
-	fn(ctx, "msix", &vp->msix.access);
 }
 
 static const struct region_ops virtio_pci_bar_ops = {

@@ -25,6 +25,16 @@
 
 #define VIRTIO_PCI_QUEUES REGION_DOORBELLS
 
+#define VP_BAR         0
+#define VP_BAR_MSIX    1
+#define VP_BAR_SIZE    0x4000
+#define VP_PAGE        0x1000 /* the structures are this far apart, in this order: */
+#define VP_COMMON      0x0000
+#define VP_ISR         0x1000
+#define VP_DEVICE      0x2000
+#define VP_NOTIFY      0x3000
+#define VP_NOTIFY_MULT 4
+
 struct virtio_pci;
 
 /* What the device does about it. */
@@ -98,8 +108,8 @@ void virtio_pci_destroy(struct virtio_pci *vp);
 void virtio_pci_config_reading(struct virtio_pci *vp, unsigned off, unsigned size);
 void virtio_pci_config_written(struct virtio_pci *vp, unsigned off, unsigned size);
 
-/* Call `fn` for the account of each structure of BAR 0, each doorbell, and MSI-X. */
-void virtio_pci_accounts(struct virtio_pci *vp, access_fn *fn, void *ctx);
+/* Do messages take the place of INTA#? Any thread. */
+bool virtio_pci_msix_on(struct virtio_pci *vp);
 
 /* Interrupt for queue `q`. True: a message was sent or the line rose. work held. */
 bool virtio_pci_irq(struct virtio_pci *vp, unsigned q);
@@ -117,5 +127,14 @@ static inline bool virtio_pci_has(const struct virtio_pci *vp, unsigned bit)
 {
 	return vp->features & BIT64(bit);
 }
+
+/* --- virtio_access.c --- */
+
+/* The queue whose doorbell is `at` bytes into its page, or NULL. */
+struct virtio_pci_queue *virtio_pci_doorbell(struct virtio_pci *vp, unsigned at);
+/* Region ops' hook for BAR 0. */
+struct access *virtio_pci_account(void *dev, uint64_t off);
+/* Call `fn` for the account of each structure of BAR 0, each doorbell, and MSI-X. */
+void virtio_pci_accounts(struct virtio_pci *vp, access_fn *fn, void *ctx);
 
 #endif

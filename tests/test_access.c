@@ -149,6 +149,32 @@ START_TEST(ticks_are_nanoseconds)
 }
 END_TEST
 
+/* Merged by the eventfd, on their way with a poke of the NIC's own: each is counted. */
+START_TEST(virtio_doorbells_are_counted_one_by_one)
+{
+	struct nic_rig *r = nic_rig_new(RIG_VIRTIO, NULL);
+	struct bus *mmio = &r->m->f->m.mmio;
+	uint64_t tx, rx, ctrl, wakeups;
+
+	rig_run(r);
+	tx = rig_stat(r, tx_kicks);
+	rx = rig_stat(r, rx_kicks);
+	ctrl = rig_stat(r, ctrl_kicks);
+	wakeups = rig_stat(r, wakeups);
+	for (unsigned i = 0; i < 6; i++)
+		bus_write(mmio, r->v.notify + i % 3 * r->v.notify_mult, 2, i % 3);
+	fake_pci_write(r->m->f, r->slot, PCI_COMMAND, 2, PCI_COMMAND_MASTER | PCI_COMMAND_MEMORY);
+	for (unsigned i = 0; i < 5; i++)
+		bus_write(mmio, r->v.notify + r->v.notify_mult, 2, 1);
+	rig_run(r);
+	ck_assert_uint_eq(rig_stat(r, rx_kicks) - rx, 2);
+	ck_assert_uint_eq(rig_stat(r, tx_kicks) - tx, 7);
+	ck_assert_uint_eq(rig_stat(r, ctrl_kicks) - ctrl, 2);
+	ck_assert_uint_eq(rig_stat(r, wakeups) - wakeups, 3);
+	nic_rig_free(r);
+}
+END_TEST
+
 /* Two threads and a lock: the second says when it is about to take it. */
 struct rivals {
 	struct lock lock;
@@ -210,6 +236,7 @@ static const struct test_entry tests[] = {
 	T(register_behind_the_io_bar_is_the_same_register),
 	TLOOP(virtio_structure_has_its_own_account, 0, 7),
 	T(json_names_touched_registers_only),
+	T(virtio_doorbells_are_counted_one_by_one),
 	T(ticks_are_nanoseconds),
 	T(lock_is_timed_only_when_somebody_has_it),
 };

@@ -124,6 +124,12 @@ START_TEST(throttled_cause_interrupts_when_the_interval_is_over)
 	ck_assert(rig_irq_level(r));
 	ck_assert_uint_eq(rig_irqs(r), 2);
 	ck_assert_uint_eq(rig_stat(r, irqs_suppressed), 1);
+	ck_assert_uint_eq(rig_stat(r, irqs_coalesced), 1);
+	ew32(r, E1000_ICS, 1); /* the line is up */
+	ck_assert_uint_eq(rig_stat(r, irqs_coalesced), 2);
+	ew32(r, E1000_ICS, 2); /* masked */
+	ck_assert_uint_eq(rig_stat(r, irqs_suppressed), 3);
+	ck_assert_uint_eq(rig_stat(r, irqs_coalesced), 2);
 	er32(r, E1000_ICR);
 	fake_now += 1000000; /* idle: at once again */
 	ew32(r, E1000_ICS, 1);

@@ -135,6 +135,29 @@ START_TEST(stop_from_another_thread_ends_the_run)
 }
 END_TEST
 
+static void on_last(struct loop_event *e)
+{
+	ck_assert_uint_eq(e->count, 3);
+	calls++;
+}
+
+START_TEST(signals_before_the_stop_are_served)
+{
+	struct loop *l = loop_new();
+	struct loop_event e;
+
+	calls = 0;
+	ck_assert_int_eq(loop_event_init(l, &e, on_last), 0);
+	for (unsigned i = 0; i < 3; i++)
+		loop_event_signal(&e);
+	loop_stop(l);
+	loop_run(l);
+	ck_assert_uint_eq(calls, 1);
+	loop_event_destroy(&e);
+	loop_free(l);
+}
+END_TEST
+
 static const struct test_entry tests[] = {
 	T(signals_merge_until_served),
 	T(descriptor_is_level_triggered_until_masked),
@@ -142,6 +165,7 @@ static const struct test_entry tests[] = {
 	T(timer_fires_once_and_stop_ends_the_run),
 	T(timer_set_to_zero_is_disarmed),
 	T(stop_from_another_thread_ends_the_run),
+	T(signals_before_the_stop_are_served),
 };
 
 CHECK_MAIN("loop", tests)

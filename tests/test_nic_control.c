@@ -59,6 +59,8 @@ START_TEST(foreign_unicast_is_dropped_unless_promiscuous)
 	ck_assert(!accepts(r, peer));
 	ck_assert(!accepts(r, nearly));
 	ck_assert_uint_eq(rig_stat(r, rx_drops), 2);
+	ck_assert_uint_eq(rig_stat(r, rx_filtered), 2);
+	ck_assert_uint_eq(rig_stat(r, rx_oversize), 0);
 	r->drv->rx_mode(r, true, false);
 	ck_assert(accepts(r, peer));
 	ck_assert(accepts(r, nearly));

@@ -410,6 +410,8 @@ START_TEST(e1000_without_lpe_takes_1518_bytes_and_no_more)
 	ck_assert(receive_one(r, 1518));
 	ck_assert(!receive_one(r, 1519));
 	ck_assert_uint_eq(rig_stat(r, rx_drops), 1);
+	ck_assert_uint_eq(rig_stat(r, rx_oversize), 1);
+	ck_assert_uint_eq(rig_stat(r, rx_filtered), 0);
 	nic_rig_free(r);
 }
 END_TEST

@@ -63,6 +63,7 @@ void loop_run(struct loop *l)
 {
 	while (!atomic_load(&l->stopping))
 		loop_once(l, -1);
+	loop_once(l, 0);
 }
 
 void loop_stop(struct loop *l)
@@ -101,10 +102,9 @@ void loop_fd_del(struct loop_fd *f)
 static void loop_event_ready(struct loop_fd *f, uint32_t events)
 {
 	struct loop_event *e = container_of(f, struct loop_event, f);
-	uint64_t count;
 
 	(void)events;
-	if (read(f->fd, &count, sizeof(count)) == sizeof(count))
+	if (read(f->fd, &e->count, sizeof(e->count)) == sizeof(e->count))
 		e->fired(e);
 }
 

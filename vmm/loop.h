@@ -25,6 +25,7 @@ struct loop_fd {
 struct loop_event {
 	struct loop_fd f;                    /* f.fd may be given to a doorbell */
 	void (*fired)(struct loop_event *e); /* loop thread */
+	uint64_t count;                      /* signals merged into this firing; loop thread */
 };
 
 /* A one-shot timer on CLOCK_MONOTONIC. */
@@ -37,7 +38,8 @@ struct loop_timer {
 struct loop *loop_new(void);
 void loop_free(struct loop *l);
 
-/* Serve sources on the calling thread until loop_stop(). */
+/* Serve sources on the calling thread until loop_stop(), then once more those that are
+ * ready: a doorbell that rang before is not lost. */
 void loop_run(struct loop *l);
 /* Serve what is ready now, waiting at most `ms` (0: not at all, -1: for ever) for
  * the first. Returns the number of callbacks made. For tests, and for loop_run(). */
