@@ -457,7 +457,9 @@ static void *board_io_thread(void *arg)
 	struct board *b = arg;
 
 	pthread_setname_np(pthread_self(), "io");
+	cputime_begin(&b->io_cpu);
 	loop_run(b->m.loop);
+	cputime_end(&b->io_cpu);
 	return NULL;
 }
 
@@ -481,6 +483,7 @@ int board_start(struct board *b)
 	err = -pthread_create(&b->io, NULL, board_io_thread, b);
 	if (err)
 		return board_fail(EXIT_HOST, "cannot start a thread: %s", strerror(-err));
+	cputime_begin(&b->main_cpu);
 	b->start = loop_now();
 	for (unsigned i = 0; i < b->n_vcpus && !err; i++)
 		err = vcpu_start(&b->vcpu[i]);

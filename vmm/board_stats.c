@@ -41,6 +41,31 @@ static void stats_vcpus(struct board *b, struct json *j)
 	json_close(j, ']');
 }
 
+static void stats_thread(const char *name, struct cputime *t, struct json *j)
+{
+	struct cpu_usage u = cputime_usage(t);
+
+	json_open(j, NULL, '{');
+	json_str(j, "name", name);
+	json_u64(j, "user_ns", u.user_ns);
+	json_u64(j, "system_ns", u.system_ns);
+	json_close(j, '}');
+}
+
+static void stats_threads(struct board *b, struct json *j)
+{
+	char name[16];
+
+	json_open(j, "threads", '[');
+	stats_thread("main", &b->main_cpu, j);
+	stats_thread("io", &b->io_cpu, j);
+	for (unsigned i = 0; i < b->n_vcpus; i++) {
+		snprintf(name, sizeof(name), "vcpu%u", i);
+		stats_thread(name, &b->vcpu[i].cpu, j);
+	}
+	json_close(j, ']');
+}
+
 static void stats_bus(struct bus *bus, struct json *j)
 {
 	json_open(j, bus->name, '{');
@@ -74,6 +99,7 @@ void board_stats_json(struct board *b, FILE *f)
 	json_close(&j, '}');
 	stats_run(b, &j);
 	stats_vcpus(b, &j);
+	stats_threads(b, &j);
 	json_open(&j, "buses", '{');
 	stats_bus(&b->m.pio, &j);
 	stats_bus(&b->m.mmio, &j);

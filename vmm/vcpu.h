@@ -11,6 +11,7 @@
 
 #include "vmm/acct.h"
 #include "vmm/boot.h"
+#include "vmm/cputime.h"
 #include "vmm/device.h"
 #include "vmm/kvm.h"
 #include "vmm/stats.h"
@@ -52,7 +53,8 @@ struct vcpu {
 	counter_t exits[VCPU_EXITS];
 	struct vcpu_time time[VCPU_EXITS];
 	counter_t start_ns, end_ns; /* of the thread, loop_now(); 0: not yet */
-	counter_t mark;             /* ticks up to which its time is in `time` */
+	struct cputime cpu;
+	counter_t mark; /* ticks up to which its time is in `time` */
 };
 
 /* Create vCPU `id` of `count` with CPUID, MSRs and local APIC set. 0 or -errno.

@@ -12,6 +12,7 @@
 
 void vcpu_time_start(struct vcpu *c)
 {
+	cputime_begin(&c->cpu);
 	c->start_ns = loop_now();
 	c->mark = acct_now();
 }
@@ -19,6 +20,7 @@ void vcpu_time_start(struct vcpu *c)
 void vcpu_time_end(struct vcpu *c)
 {
 	c->end_ns = loop_now();
+	cputime_end(&c->cpu);
 }
 
 void vcpu_time_add(struct vcpu *c, unsigned reason, uint64_t exited, uint64_t waited)

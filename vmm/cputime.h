@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+/* cputime.h: what a thread has cost the host's processors, while it runs and after. */
+#ifndef DUET_CPUTIME_H
+#define DUET_CPUTIME_H
+
+#include "vmm/stats.h"
+
+#include <stdbool.h>
+
+/* Written by the thread itself; any thread may ask. */
+struct cputime {
+	_Atomic int tid;              /* 0: it has not begun */
+	_Atomic bool ended;           /* set after the next two */
+	counter_t user_ns, system_ns; /* of its whole life */
+};
+
+/* The calling thread begins; is about to end. */
+void cputime_begin(struct cputime *t);
+void cputime_end(struct cputime *t);
+
+struct cpu_usage {
+	uint64_t user_ns, system_ns;
+};
+
+/* Until now, or over its life. All 0 before it has begun. Of a running thread other
+ * than the caller only to the kernel's clock tick (10 ms, as a rule). */
+struct cpu_usage cputime_usage(struct cputime *t);
+
+#endif
