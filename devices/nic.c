@@ -100,6 +100,19 @@ void nic_stats_json(struct nic *n, struct json *j)
 		n->ops->stats(n, j);
 }
 
+static void nic_backend_print(const struct net *be, FILE *f)
+{
+	const struct net_stat *s = &be->stat;
+
+	fprintf(f,
+		"  %-16s %12" PRIu64 "  system calls to send, %" PRIu64 " to receive; %" PRIu64
+		" and %" PRIu64 " frames dropped;\n  %-16s %12s  %" PRIu64 " segments cut, %" PRIu64
+		" bytes checksummed in software\n",
+		be->name, counter_get(&s->tx_calls), counter_get(&s->rx_calls),
+		counter_get(&s->tx_drops), counter_get(&s->rx_drops), "", "",
+		counter_get(&s->sw_segments), counter_get(&s->sw_csum_bytes));
+}
+
 void nic_stats_print(struct nic *n, FILE *f)
 {
 	fprintf(f, "%s (%s on %s)\n", n->cfg.name, n->ops->model, n->be->name);
@@ -108,6 +121,12 @@ void nic_stats_print(struct nic *n, FILE *f)
 		fprintf(f, "  %-16s %12" PRIu64 "  %s\n", #name, counter_get(&n->stat.name), what);
 	NIC_STATS(X)
 #undef X
+	nic_backend_print(n->be, f);
+	fprintf(f, "  %-16s %12" PRIu64 "  times contended, %.1f us in all\n", "work and lock",
+		counter_get(&n->work.contended) + counter_get(&n->lock.contended),
+		(double)acct_ns(counter_get(&n->work.ticks) + counter_get(&n->lock.ticks)) / 1e3);
+	access_print_head(f, "register");
+	n->ops->accounts(n, access_print, f);
 }
 
 int nic_parse_mac(const char *s, uint8_t mac[6])

@@ -513,6 +513,68 @@ def stats_file():
     assert serial[0]["reads"] > 10 and 0 < serial[0]["ns"] <= cpu["handler_ns"], stats
 
 
+def rows(table):
+    """The table's lines as lists of words, by their first word (the last wins)."""
+    return {line.split()[0]: line.split() for line in table.splitlines() if line.split()}
+
+
+@case
+def stats_table():
+    """--stats-table and --stats - print a table at the end"""
+    for option in (["--stats-table"], ["--stats", "-"]):
+        g = Guest(*option, "-n", "e1000,null")
+        g.read_until("ready")
+        g.send("q")
+        finish(g, 42)
+        table = g.p.stderr.read().decode()
+        assert "--- debug_exit after" in table and "net0 (e1000 on null)" in table, table
+        # One write to the port that ends the run, and it is what ended it.
+        assert rows(table)["debug-exit"][1:3] == ["0", "1"], table
+
+
+def live_stats(g, path):
+    """Ask a running guest for its figures, and wait until they are in the file."""
+    import json
+    os.truncate(path, 0)
+    g.p.send_signal(signal.SIGUSR1)
+    for _ in range(1000):
+        with open(path, encoding="utf-8") as f:
+            text = f.read()
+        if text.endswith("}\n"):
+            return json.loads(text)
+        time.sleep(0.01)
+    raise AssertionError(f"no statistics: {text!r}")
+
+
+@case
+def stats_while_running():
+    """SIGUSR1 writes figures while the guest runs on: JSON to the file, else the table"""
+    path = f"{SCRATCH}/live.json"
+    g = Guest("--stats", path)
+    g.read_until("ready")
+    for _ in range(3):
+        stats = live_stats(g, path)
+        cpu = stats["vcpus"][0]
+        spent = sum(cpu[p] for p in ("kvm_ns", "handler_ns", "wait_ns", "pending_ns"))
+        assert stats["run"]["stop"] == "running" and "exit_status" not in stats["run"], stats
+        # The figures are read one after the other while they grow.
+        assert abs(spent - cpu["wall_ns"]) < cpu["wall_ns"] / 50 + 5_000_000, cpu
+    g.send("q")
+    finish(g, 42)
+    with open(path, encoding="utf-8") as f:
+        assert '"stop": "debug_exit"' in f.read()
+    g = Guest()
+    g.read_until("ready")
+    g.p.send_signal(signal.SIGUSR1)
+    said = b""
+    while not said.startswith(b"---"):
+        said = g.p.stderr.readline()
+        assert said, "no table"
+    assert said.startswith(b"--- running"), said
+    g.send("q")
+    finish(g, 42)
+
+
 @case
 def trace_file():
     """--trace writes one line an event to its file"""

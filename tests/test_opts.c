@@ -34,16 +34,17 @@ START_TEST(run_has_defaults)
 	ck_assert_uint_eq(o.n_nics, 0);
 	ck_assert_int_eq(o.serial2_fd, -1);
 	ck_assert_ptr_null(o.initrd);
+	ck_assert(!o.stats_table);
 }
 END_TEST
 
 START_TEST(run_takes_every_option_in_both_forms)
 {
 	static const char *const lines[] = {
-		"run -k K -i I -a A -m 1G -c 4 -n e1000,null --stats S --trace net,irq "
+		"run -k K -i I -a A -m 1G -c 4 -n e1000,null --stats S --stats - --trace net,irq "
 		"--trace-file F --serial2 O -q",
 		"run --kernel K --initrd I --append A --memory 1G --cpus 4 --net e1000,null "
-		"--stats=S --trace=net,irq --trace-file=F --serial2=O --quiet",
+		"--stats=S --stats-table --trace=net,irq --trace-file=F --serial2=O --quiet",
 	};
 
 	ck_assert_int_eq(parse(lines[_i]), 0);
@@ -54,6 +55,7 @@ START_TEST(run_takes_every_option_in_both_forms)
 	ck_assert_uint_eq(o.cpus, 4);
 	ck_assert_uint_eq(o.n_nics, 1);
 	ck_assert_str_eq(o.stats, "S");
+	ck_assert(o.stats_table);
 	ck_assert_str_eq(o.trace, "net,irq");
 	ck_assert_str_eq(o.trace_file, "F");
 	ck_assert_str_eq(o.serial2, "O");
@@ -234,11 +236,11 @@ END_TEST
 START_TEST(help_fits_the_terminal_and_names_every_option)
 {
 	static const char *const topics[] = { NULL, "run", "probe" };
-	static const char *const words[] = {
-		"--kernel",  "--initrd", "--append",     "--memory",   "--cpus",  "--net",
-		"--stats",   "--trace ", "--trace-file", "--serial2",  "--quiet", "--help",
-		"--version", "exits",    "mmio",         "exit status"
-	};
+	static const char *const words[] = { "--kernel",     "--initrd",  "--append", "--memory",
+					     "--cpus",       "--net",     "--stats",  "--trace ",
+					     "--trace-file", "--serial2", "--quiet",  "--help",
+					     "--version",    "exits",     "mmio",     "exit status",
+					     "--stats-table" };
 	char *text = NULL;
 	size_t size, col = 0;
 	FILE *out = open_memstream(&text, &size);

@@ -3,6 +3,7 @@
 #include "vmm/acct.h"
 
 #include <cpuid.h>
+#include <inttypes.h>
 
 #define CPUID_POWER         0x80000007u /* advanced power management */
 #define CPUID_INVARIANT_TSC BIT(8)      /* in EDX */
@@ -52,6 +53,21 @@ void access_json(void *ctx, const char *name, const struct access *a)
 	json_u64(j, "writes", counter_get(&a->writes));
 	json_u64(j, "ns", acct_ns(counter_get(&a->ticks)));
 	json_close(j, '}');
+}
+
+void access_print_head(FILE *f, const char *what)
+{
+	fprintf(f, "  %-16s %10s %10s %10s %12s\n", what, "reads", "writes", "ns each", "total us");
+}
+
+void access_print(void *ctx, const char *name, const struct access *a)
+{
+	uint64_t reads = counter_get(&a->reads), writes = counter_get(&a->writes);
+	uint64_t ns = acct_ns(counter_get(&a->ticks));
+
+	if (reads + writes)
+		fprintf(ctx, "  %-16s %10" PRIu64 " %10" PRIu64 " %10" PRIu64 " %12.1f\n", name,
+			reads, writes, ns / (reads + writes), (double)ns / 1e3);
 }
 
 /* --- locks --- */

@@ -66,6 +66,9 @@ typedef void access_fn(void *ctx, const char *name, const struct access *a);
 /* An access_fn whose `ctx` is a struct json inside an array: one object for each
  * account that was touched. */
 void access_json(void *ctx, const char *name, const struct access *a);
+/* The same whose `ctx` is a FILE: a line under access_print_head()'s. */
+void access_print(void *ctx, const char *name, const struct access *a);
+void access_print_head(FILE *f, const char *what);
 
 /* --- locks --- */
 

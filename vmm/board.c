@@ -400,6 +400,7 @@ static int board_take_signals(struct board *b)
 	sigset_t set;
 
 	board_signal_set(&set);
+	sigaddset(&set, SIGUSR1); /* statistics; also during the shutdown no reason to die */
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
 	b->signal_fd = signalfd(-1, &set, SFD_CLOEXEC);
 	return b->signal_fd < 0 ? board_fail(EXIT_HOST, "signalfd: %s", strerror(errno)) : 0;
@@ -502,7 +503,11 @@ void board_wait(struct board *b)
 	while (!(p[0].revents & POLLIN)) {
 		if (poll(p, ARRAY_SIZE(p), -1) < 0)
 			continue;
-		if ((p[1].revents & POLLIN) && read(b->signal_fd, &si, sizeof(si)) == sizeof(si))
+		if (!(p[1].revents & POLLIN) || read(b->signal_fd, &si, sizeof(si)) != sizeof(si))
+			continue;
+		if (si.ssi_signo == SIGUSR1)
+			board_stats_now(b);
+		else
 			board_stop(&b->m, STOP_USER, 128 + (int)si.ssi_signo);
 	}
 	board_give_signals();
@@ -550,8 +555,7 @@ int board_run(const struct opts *o)
 	if (!status) {
 		board_wait(&b);
 		status = board_exit_status(&b);
-		if (b.stats)
-			board_stats_json(&b, b.stats);
+		board_stats_end(&b);
 	}
 	board_destroy(&b);
 	board_report(&b);

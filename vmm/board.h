@@ -41,7 +41,7 @@ struct board {
 	unsigned n_nics;
 	FILE *stats;    /* NULL: none wanted */
 	int serial2_fd; /* ours to close; -1: none or inherited */
-	int signal_fd;  /* SIGINT, SIGTERM, SIGHUP */
+	int signal_fd;  /* SIGINT, SIGTERM, SIGHUP; SIGUSR1 */
 	pthread_t io;   /* runs m.loop */
 	struct cputime main_cpu, io_cpu;
 	unsigned n_parts;    /* of the table that are built */
@@ -67,7 +67,19 @@ void board_destroy(struct board *b);
 /* The exit status that the stop reason means. */
 int board_exit_status(const struct board *b);
 
-/* board_stats.c: the machine's counters as one JSON object. */
+/* --- board_stats.c, board_table.c: docs/stats.md --- */
+
+/* Write what the user asked for: JSON to the --stats file, in place of what was there,
+ * and the table to stderr. At the end, or (main thread) while the guest runs. */
+void board_stats_end(struct board *b);
+void board_stats_now(struct board *b);
+
+/* The machine's counters as one JSON object; as a table of those that are not 0. */
 void board_stats_json(struct board *b, FILE *f);
+void board_stats_table(struct board *b, FILE *f);
+/* "poweroff", or "running". */
+const char *board_stop_name(const struct board *b);
+/* Since the guest began, ns. */
+uint64_t board_lifetime(const struct board *b);
 
 #endif

@@ -1,16 +1,21 @@
 /* SPDX-License-Identifier: MIT */
-/* board_stats.c: what --stats writes once the threads have stopped. */
+/* board_stats.c: what --stats writes, at the end or while the guest runs. */
 #include "devices/nic.h"
 #include "vmm/board.h"
+#include "vmm/log.h"
 #include "vmm/probe.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
 
 #ifndef DUET_VERSION
 #define DUET_VERSION "unknown"
 #endif
 
-#define STATS_VERSION 1 /* raise it when a member changes its meaning */
+#define STATS_VERSION 2 /* raise it when a member changes its meaning */
 
-static const char *board_stop_name(enum stop_reason why)
+const char *board_stop_name(const struct board *b)
 {
 	static const char *const names[] = {
 		[STOP_POWEROFF] = "poweroff",     [STOP_RESET] = "reset",
@@ -18,15 +23,21 @@ static const char *board_stop_name(enum stop_reason why)
 		[STOP_CRASH] = "crash",           [STOP_HOST] = "host",
 	};
 
-	return names[why];
+	return b->end ? names[b->why] : "running"; /* until then, `why` may change */
+}
+
+uint64_t board_lifetime(const struct board *b)
+{
+	return (b->end ? b->end : loop_now()) - b->start;
 }
 
 static void stats_run(struct board *b, struct json *j)
 {
 	json_open(j, "run", '{');
-	json_double(j, "seconds", (double)(b->end - b->start) / 1e9);
-	json_str(j, "stop", board_stop_name(b->why));
-	json_u64(j, "exit_status", (uint64_t)board_exit_status(b));
+	json_double(j, "seconds", (double)board_lifetime(b) / 1e9);
+	json_str(j, "stop", board_stop_name(b));
+	if (b->end)
+		json_u64(j, "exit_status", (uint64_t)board_exit_status(b));
 	json_close(j, '}');
 }
 
@@ -106,4 +117,31 @@ void board_stats_json(struct board *b, FILE *f)
 	json_close(&j, '}');
 	stats_nics(b, &j);
 	json_close(&j, '}');
+}
+
+/* A file that is no file (a pipe) takes one object after the other. */
+static void board_stats_file(struct board *b)
+{
+	rewind(b->stats);
+	if (ftruncate(fileno(b->stats), 0) < 0 && errno != EINVAL)
+		log_error("--stats %s: %s", b->o->stats, strerror(errno));
+	board_stats_json(b, b->stats);
+	if (fflush(b->stats))
+		log_error("--stats %s: %s", b->o->stats, strerror(errno));
+}
+
+void board_stats_end(struct board *b)
+{
+	if (b->stats)
+		board_stats_file(b);
+	if (b->o->stats_table)
+		board_stats_table(b, stderr);
+}
+
+void board_stats_now(struct board *b)
+{
+	if (b->stats)
+		board_stats_file(b);
+	if (b->o->stats_table || !b->stats)
+		board_stats_table(b, stderr);
 }

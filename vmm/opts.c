@@ -246,7 +246,7 @@ static int opts_check_nics(struct opts *o)
 
 /* --- the commands ------------------------------------------------------------------- */
 
-enum { OPT_STATS = 256, OPT_TRACE, OPT_TRACE_FILE, OPT_SERIAL2, OPT_JSON };
+enum { OPT_STATS = 256, OPT_STATS_TABLE, OPT_TRACE, OPT_TRACE_FILE, OPT_SERIAL2, OPT_JSON };
 
 static const struct option opts_run[] = {
 	{ "kernel", required_argument, NULL, 'k' },
@@ -256,6 +256,7 @@ static const struct option opts_run[] = {
 	{ "cpus", required_argument, NULL, 'c' },
 	{ "net", required_argument, NULL, 'n' },
 	{ "stats", required_argument, NULL, OPT_STATS },
+	{ "stats-table", no_argument, NULL, OPT_STATS_TABLE },
 	{ "trace", required_argument, NULL, OPT_TRACE },
 	{ "trace-file", required_argument, NULL, OPT_TRACE_FILE },
 	{ "serial2", required_argument, NULL, OPT_SERIAL2 },
@@ -328,7 +329,13 @@ static int opts_set(struct opts *o, int opt, const char *arg)
 	case 'n':
 		return opts_net(o, arg);
 	case OPT_STATS:
-		o->stats = arg;
+		if (!strcmp(arg, "-"))
+			o->stats_table = true;
+		else
+			o->stats = arg;
+		return 0;
+	case OPT_STATS_TABLE:
+		o->stats_table = true;
 		return 0;
 	case OPT_TRACE:
 		return opts_trace(o, arg);

@@ -39,6 +39,7 @@ struct opts {
 	struct opts_nic nic[OPTS_NICS_MAX];
 	unsigned n_nics;
 	const char *stats, *trace, *trace_file;
+	bool stats_table;
 	const char *serial2; /* file name, when serial2_fd is -1 */
 	int serial2_fd;
 	char why[256]; /* after a failure: one line that names option, value and remedy */

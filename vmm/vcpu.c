@@ -19,7 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define VCPU_SIGNAL    SIGUSR1
+#define VCPU_SIGNAL    SIGUSR2   /* SIGUSR1 is the user's: vmm/board.c */
 #define VCPU_REKICK_NS 100000000 /* a handler may be in a system call that restarts */
 
 static void vcpu_on_signal(int sig)

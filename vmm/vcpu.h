@@ -102,6 +102,8 @@ struct vcpu_report {
 struct vcpu_report vcpu_report(const struct vcpu *c);
 /* Members of an open JSON object: every reason seen, and the time it took. Any thread. */
 void vcpu_stats_json(const struct vcpu *c, struct json *j);
+/* The same as a table. */
+void vcpu_stats_print(const struct vcpu *c, FILE *f);
 
 /* --- vcpu_x86.c --- */
 

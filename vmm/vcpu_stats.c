@@ -10,6 +10,8 @@
 #include "vmm/loop.h"
 #include "vmm/vcpu.h"
 
+#include <inttypes.h>
+
 void vcpu_time_start(struct vcpu *c)
 {
 	cputime_begin(&c->cpu);
@@ -99,4 +101,32 @@ void vcpu_stats_json(const struct vcpu *c, struct json *j)
 		if (counter_get(&c->exits[i]) || counter_get(&c->time[i].kvm))
 			vcpu_reason_json(c, i, j);
 	json_close(j, '}');
+}
+
+static void vcpu_reason_print(const struct vcpu *c, unsigned reason, FILE *f)
+{
+	const struct vcpu_time *t = &c->time[reason];
+	char number[16];
+
+	fprintf(f, "  %-16s %10" PRIu64 " %13.1f %13.1f %13.1f\n", vcpu_reason(reason, number),
+		counter_get(&c->exits[reason]), (double)acct_ns(counter_get(&t->kvm)) / 1e3,
+		(double)acct_ns(counter_get(&t->handler)) / 1e3,
+		(double)acct_ns(counter_get(&t->wait)) / 1e3);
+}
+
+void vcpu_stats_print(const struct vcpu *c, FILE *f)
+{
+	struct vcpu_report r = vcpu_report(c);
+	double percent = r.wall ? 100.0 / (double)r.wall : 0;
+
+	fprintf(f,
+		"vcpu%u: %.3f s: guest and KVM %.1f %%, handlers %.1f %%, locks %.1f %%, "
+		"still inside %.1f %%\n",
+		c->id, (double)r.wall / 1e9, (double)r.kvm * percent, (double)r.handler * percent,
+		(double)r.wait * percent, (double)r.pending * percent);
+	fprintf(f, "  %-16s %10s %13s %13s %13s\n", "exit", "count", "KVM_RUN us", "handler us",
+		"lock us");
+	for (unsigned i = 0; i < VCPU_EXITS; i++)
+		if (counter_get(&c->exits[i]) || counter_get(&c->time[i].kvm))
+			vcpu_reason_print(c, i, f);
 }
