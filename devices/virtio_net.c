@@ -448,21 +448,6 @@ static void vnet_reset(void *dev)
 
 /* 9. Operations, create, destroy */
 
-/* The eventfd has added up the signals since it was read last: some are our own, maybe
- * of a poke that came since, which is then made up for at its turn. */
-static void vnet_count_kicks(struct vnet *v, unsigned q)
-{
-	static const size_t stat[] = {
-		[VNET_RX] = offsetof(struct nic_stat, rx_kicks),
-		[VNET_TX] = offsetof(struct nic_stat, tx_kicks),
-		[VNET_CTRL] = offsetof(struct nic_stat, ctrl_kicks),
-	};
-	uint64_t n = v->vp.q[q].kick.count, own = MIN(n, (uint64_t)v->poked[q]);
-
-	v->poked[q] -= (unsigned)own;
-	counter_add((counter_t *)((char *)&v->nic.stat + stat[q]), n - own);
-}
-
 /* A doorbell, on the I/O thread. */
 static void vnet_kick(void *dev, unsigned q)
 {
@@ -531,11 +516,6 @@ static void vnet_stats(struct nic *n, struct json *j)
 	lock_take(&n->work);
 	json_u64(j, "features", v->negotiated);
 	lock_drop(&n->work);
-}
-
-static void vnet_accounts(struct nic *n, access_fn *fn, void *ctx)
-{
-	virtio_pci_accounts(&vnet_of(n)->vp, fn, ctx);
 }
 
 static const struct nic_ops vnet_ops = {

@@ -116,4 +116,10 @@ bool vnet_filter_accepts(const struct vnet *v, const struct iovec *iov, int cnt)
 /* Serve the control queue. I/O thread. */
 void vnet_ctrl_kick(struct vnet *v);
 
+/* --- virtio_net_count.c --- */
+
+/* The kick of queue `q` has fired: add the doorbells among its signals. work held. */
+void vnet_count_kicks(struct vnet *v, unsigned q);
+void vnet_accounts(struct nic *n, access_fn *fn, void *ctx);
+
 #endif
