@@ -189,5 +189,6 @@ install: all
 clean:
 	rm -rf build
 
--include $(OBJ:.o=.d) $(RIG_OBJ:.o=.d) $(TEST_SRC:%.c=$(BUILD)/obj/%.d)
+-include $(OBJ:.o=.d) $(RIG_OBJ:.o=.d) $(TEST_SRC:%.c=$(BUILD)/obj/%.d) \
+	$(patsubst %.c,$(BUILD)/obj/%.d,$(wildcard tests/kvm/*.c))
 .SECONDARY:
