@@ -66,26 +66,6 @@ void e1000_rctl_write(struct e1000 *e, unsigned w, uint32_t val)
 	e1000_wake(e);
 }
 
-/* TDT says how far the driver has got. Only an I/O thread that sleeps is woken. */
-void e1000_tdt_write(struct e1000 *e, unsigned w, uint32_t val)
-{
-	(void)w, (void)val;
-	counter_inc(&e->nic.stat.tx_kicks);
-	/* TDT is stored; is anybody going to look? Pairs with e1000_tx_idle(), which
-	 * clears the flag before it looks a last time. Both seq_cst. */
-	if (!atomic_exchange(&e->tx_awake, true))
-		loop_event_signal(&e->tx_kick);
-}
-
-void e1000_rdt_write(struct e1000 *e, unsigned w, uint32_t val)
-{
-	(void)w, (void)val;
-	counter_inc(&e->nic.stat.rx_kicks);
-	/* Likewise with e1000_rx_starve(). */
-	if (atomic_exchange(&e->rx_starved, false))
-		loop_event_signal(&e->rx_kick);
-}
-
 /* 4. Ring */
 
 /* The driver moved the ring: forget what was read from the old one. */
@@ -176,6 +156,18 @@ static void e1000_tx_desc(struct e1000 *e, const struct e1000_desc *d, uint32_t 
 		p->rs[p->n_rs++] = (uint16_t)at;
 }
 
+/* Without zero-copy: the whole frame goes through private memory. */
+static void e1000_tx_bounce(struct e1000 *e, struct e1000_frame *f)
+{
+	struct e1000_tx *tx = &e->tx;
+
+	iov_copy_out(f->iov, f->cnt, 0, tx->bounce, f->len);
+	counter_add(&e->nic.stat.bytes_copied, f->len);
+	tx->bounce_iov = (struct iovec){ tx->bounce, f->len };
+	f->iov = &tx->bounce_iov;
+	f->cnt = 1;
+}
+
 /* Send the packet under assembly. False: no room, it stays; writable() will come. */
 static bool e1000_tx_one(struct e1000 *e)
 {
@@ -189,6 +181,8 @@ static bool e1000_tx_one(struct e1000 *e)
 	p->tag &= !!(e1000_get(e, E1000_CTRL) & E1000_CTRL_VME);
 	why = e1000_offload(f, p, e->tx.ctx, (uint16_t)e1000_get(e, E1000_VET));
 	if (!why) {
+		if (!nic_has(&e->nic, RUNG_ZERO_COPY))
+			e1000_tx_bounce(e, f);
 		err = e1000_loopback(e) ? e1000_loop(e, f)
 					: net_send(e->nic.be, &f->h, f->iov, f->cnt);
 		if (err == -EAGAIN) {
@@ -245,9 +239,12 @@ static bool e1000_tx_batch(struct e1000 *e)
 	struct e1000_tx *tx = &e->tx;
 	bool room = !tx->pkt.ready || e1000_tx_one(e);
 
-	for (unsigned i = 0; room && i < E1000_BATCH && e1000_ring_avail(&tx->ring); i++) {
+	unsigned turn = nic_has(&e->nic, RUNG_WORKER) ? E1000_BATCH : tx->ring.size;
+	unsigned fetch = nic_has(&e->nic, RUNG_ZERO_COPY) ? E1000_BATCH : 1;
+
+	for (unsigned i = 0; room && i < turn && e1000_ring_avail(&tx->ring); i++) {
 		if (tx->next == tx->fetched) {
-			tx->fetched = e1000_ring_fetch(&tx->ring, tx->desc, E1000_BATCH);
+			tx->fetched = e1000_ring_fetch(&tx->ring, tx->desc, fetch);
 			tx->next = 0;
 		}
 		e1000_tx_desc(e, &tx->desc[tx->next++], e1000_ring_advance(&tx->ring));
@@ -257,8 +254,9 @@ static bool e1000_tx_batch(struct e1000 *e)
 	return room;
 }
 
-/* One turn of at most E1000_BATCH descriptors, so that reception gets its own. */
-static void e1000_tx_run(struct e1000 *e)
+/* One turn of at most E1000_BATCH descriptors, so that reception gets its own; a vCPU
+ * that transmits has nothing else to do and goes once around the ring. */
+void e1000_tx_run(struct e1000 *e)
 {
 	bool loop = e1000_loopback(e), room;
 
@@ -333,7 +331,7 @@ static bool e1000_rx_one(struct e1000 *e)
 	struct e1000_rx *rx = &e->rx;
 	struct e1000_in *in = &rx->in;
 	unsigned bufs = e1000_rx_gather(e);
-	bool straight = bufs == rx->want && !(e1000_get(e, E1000_CTRL) & E1000_CTRL_VME);
+	bool straight = bufs == rx->want && nic_has(&e->nic, RUNG_ZERO_COPY);
 	ssize_t len;
 
 	if (!bufs || (rx->held && !e1000_rx_copy(e, in, bufs)))
@@ -422,38 +420,6 @@ static void e1000_rx_kicked(struct loop_event *ev)
 
 /* 7. Interrupt */
 
-uint64_t e1000_itr_wait(uint64_t now, uint64_t last, uint32_t itr)
-{
-	uint64_t gap = (uint64_t)itr * 256;
-
-	/* Leading edge: after a pause the first cause interrupts at once [13.4.18]. */
-	return last && now - last < gap ? gap - (now - last) : 0;
-}
-
-void e1000_irq_update(struct e1000 *e)
-{
-	bool want = e1000_get(e, E1000_ICR) & e1000_get(e, E1000_IMS);
-	uint64_t now, wait;
-
-	if (want == e->line)
-		return;
-	if (want) {
-		now = e->clock();
-		wait = e1000_itr_wait(now, e->line_at, e1000_get(e, E1000_ITR));
-		if (wait) {
-			if (e->itr_due != now + wait)
-				loop_timer_set(&e->itr_timer, wait);
-			e->itr_due = now + wait;
-			return;
-		}
-		e->line_at = now;
-		counter_inc(&e->nic.stat.irqs);
-	}
-	e->line = want;
-	trace(IRQ, "%s: INTA# %d", e->nic.cfg.name, want);
-	pci_intx_set(&e->nic.pci, want);
-}
-
 void e1000_irq_raise(struct e1000 *e, uint32_t causes)
 {
 	uint64_t before = counter_get(&e->nic.stat.irqs);
@@ -464,16 +430,6 @@ void e1000_irq_raise(struct e1000 *e, uint32_t causes)
 	e1000_irq_update(e);
 	if (counter_get(&e->nic.stat.irqs) == before)
 		e1000_count_withheld(e, causes);
-}
-
-static void e1000_itr_expired(struct loop_timer *t)
-{
-	struct e1000 *e = container_of(t, struct e1000, itr_timer);
-
-	lock_take(&e->nic.lock);
-	e->itr_due = 0;
-	e1000_irq_update(e);
-	lock_drop(&e->nic.lock);
 }
 
 /* 8. Reset */
@@ -551,6 +507,11 @@ static const struct nic_ops e1000_nic_ops = {
 	.accounts = e1000_accounts,
 };
 
+static unsigned e1000_rx_offload(const struct e1000 *e)
+{
+	return nic_has(&e->nic, RUNG_OFFLOAD_RX) ? NET_OFF_CSUM : 0;
+}
+
 static int e1000_attach(struct e1000 *e, struct pci_host *pci, unsigned slot)
 {
 	struct pci_dev *d = &e->nic.pci;
@@ -593,7 +554,7 @@ struct nic *e1000_new(struct machine *m, struct pci_host *pci, unsigned slot,
 	e1000_phy_reset(e);
 	e1000_reset(e);
 	net_attach(be, &(struct net_client){ e1000_rx_ready, e1000_tx_writable, e });
-	net_set_rx_offload(be, NET_OFF_CSUM);
-	net_log_offloads(be, cfg->name, NET_OFF_CSUM, NET_OFF_ALL);
+	net_set_rx_offload(be, e1000_rx_offload(e));
+	net_log_offloads(be, cfg->name, e1000_rx_offload(e), NET_OFF_ALL);
 	return &e->nic;
 }

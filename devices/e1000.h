@@ -3,6 +3,8 @@
  * e1000.h: what the files of the 82540EM share, and what its test looks at.
  *
  *   e1000.c          the device: registers, rings, transmit, receive, interrupt, reset
+ *   e1000_doorbell.c TDT and RDT: who answers them
+ *   e1000_irq.c      from causes to INTA#
  *   e1000_table.c    the register table, to be laid beside the manual, and the BARs
  *   e1000_ring.c     descriptor rings, receive buffers, loopback
  *   e1000_offload.c  a packet's descriptors to a frame and its virtio_net_hdr
@@ -161,6 +163,9 @@ struct e1000_tx {
 	struct e1000_frame frame;
 	struct e1000_tally tally;
 	bool reported; /* a status was written back during this batch */
+	/* without the zero-copy rung: */
+	struct iovec bounce_iov;
+	uint8_t bounce[NET_FRAME_MAX];
 };
 
 struct e1000_rx {
@@ -236,18 +241,29 @@ void e1000_rctl_write(struct e1000 *e, unsigned w, uint32_t val);
 void e1000_tctl_write(struct e1000 *e, unsigned w, uint32_t val);
 void e1000_tx_ring_write(struct e1000 *e, unsigned w, uint32_t val);
 void e1000_rx_ring_write(struct e1000 *e, unsigned w, uint32_t val);
-void e1000_tdt_write(struct e1000 *e, unsigned w, uint32_t val);
-void e1000_rdt_write(struct e1000 *e, unsigned w, uint32_t val);
 
 /* Enable bits, bus mastering or loopback changed: the I/O thread is to look again. */
 void e1000_wake(struct e1000 *e);
-/* INTA# follows ICR & IMS; ITR spaces its rising edges. nic.lock held. */
-void e1000_irq_update(struct e1000 *e);
 /* Add causes to ICR and interrupt if that is due. nic.lock held. */
 void e1000_irq_raise(struct e1000 *e, uint32_t causes);
+/* Transmit what is in the ring, up to a batch, or all of it for a vCPU. nic.work held. */
+void e1000_tx_run(struct e1000 *e);
+
+/* --- e1000_doorbell.c --- */
+
+void e1000_tdt_write(struct e1000 *e, unsigned w, uint32_t val);
+void e1000_rdt_write(struct e1000 *e, unsigned w, uint32_t val);
+/* Does the vCPU that writes word `w` transmit itself? */
+bool e1000_tx_sync(const struct e1000 *e, unsigned w);
+
+/* --- e1000_irq.c --- */
+
+/* INTA# follows ICR & IMS; ITR spaces its rising edges. nic.lock held. */
+void e1000_irq_update(struct e1000 *e);
 /* Nanoseconds until ITR (units of 256 ns) allows an interrupt, the last having been
  * at `last` (0: never); 0: now. */
 uint64_t e1000_itr_wait(uint64_t now, uint64_t last, uint32_t itr);
+void e1000_itr_expired(struct loop_timer *t);
 
 /* --- e1000_ring.c --- */
 

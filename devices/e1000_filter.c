@@ -110,7 +110,8 @@ static void e1000_verdict(const struct e1000 *e, const struct virtio_net_hdr *h,
 	size_t l3 = ETH_HLEN + (tagged ? VLAN_TAG : 0);
 	uint16_t type = e1000_head16(p + l3 - 2);
 
-	if (h->flags & (VIRTIO_NET_HDR_F_NEEDS_CSUM | VIRTIO_NET_HDR_F_DATA_VALID)) {
+	if (nic_has(&e->nic, RUNG_OFFLOAD_RX) &&
+	    h->flags & (VIRTIO_NET_HDR_F_NEEDS_CSUM | VIRTIO_NET_HDR_F_DATA_VALID)) {
 		if (type == ETH_P_IP && n > l3)
 			e1000_verdict_ip4(r, rxcsum, p + l3, n - l3);
 		else if (type == ETH_P_IPV6 && n >= l3 + 40 && (rxcsum & E1000_RXCSUM_TUOFLD) &&
@@ -146,14 +147,24 @@ static void e1000_fill_zeros(struct e1000_in *in, size_t n)
 	in->len += iov_copy_in(in->iov, in->cnt, in->len, zeros, n);
 }
 
-/* Move the addresses over the tag. */
-static void e1000_strip(struct e1000_in *in, const uint8_t *head)
+/* Take the tag out: in private memory the addresses move over it, in the guest's, where
+ * the frame has to begin with the buffer, all that follows moves down. */
+static void e1000_strip(struct e1000 *e, struct e1000_in *in, const uint8_t *head)
 {
+	const size_t at = (size_t)2 * ETH_ALEN;
 	uint8_t *p = in->iov[0].iov_base;
+	size_t n;
 
-	memmove(p + VLAN_TAG, p, 2 * ETH_ALEN);
-	in->iov[0].iov_base = p + VLAN_TAG;
-	in->iov[0].iov_len -= VLAN_TAG;
+	if (in->iov == &e->rx.bounce_iov) {
+		memmove(p + VLAN_TAG, p, at);
+		in->iov[0].iov_base = p + VLAN_TAG;
+		in->iov[0].iov_len -= VLAN_TAG;
+	} else {
+		n = iov_copy_out(in->iov, in->cnt, at + VLAN_TAG, e->rx.bounce,
+				 in->len - at - VLAN_TAG);
+		iov_copy_in(in->iov, in->cnt, at, e->rx.bounce, n);
+		counter_add(&e->nic.stat.bytes_copied, n);
+	}
 	in->len -= VLAN_TAG;
 	in->report.special = e1000_head16(head + ETH_HLEN);
 	in->report.status |= E1000_RXD_VP;
@@ -167,7 +178,7 @@ static void e1000_shape(struct e1000 *e, struct e1000_in *in, const uint8_t *hea
 		e1000_fill_zeros(in, E1000_FRAME_MIN - E1000_CRC_LEN - in->len);
 	if ((e1000_get(e, E1000_CTRL) & E1000_CTRL_VME) &&
 	    e1000_head16(head + 2 * ETH_ALEN) == e1000_get(e, E1000_VET))
-		e1000_strip(in, head);
+		e1000_strip(e, in, head);
 	if (pcss && pcss < in->len) { /* in network order, like every checksum here */
 		in->report.csum = offload_sum(in->iov, in->cnt, pcss, in->len - pcss);
 		counter_add(&e->nic.stat.bytes_summed, in->len - pcss);

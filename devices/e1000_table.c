@@ -232,18 +232,21 @@ void e1000_reg_write(struct e1000 *e, uint32_t off, uint32_t val)
 {
 	unsigned w = off / 4;
 	const struct e1000_reg *r = e1000_table_row(w);
+	bool sync = e1000_tx_sync(e, w);
 
 	if (!r)
 		return;
 	trace(MMIO, "%s: %s (%#x) <- %#x", e->nic.cfg.name, r->name, off, val);
-	if (r->quiesce)
+	if (r->quiesce || sync)
 		lock_take(&e->nic.work);
 	lock_take(&e->nic.lock);
 	e1000_reg_store(e, r, off, val);
 	if (r->write)
 		r->write(e, w, val);
 	lock_drop(&e->nic.lock);
-	if (r->quiesce)
+	if (sync)
+		e1000_tx_run(e);
+	if (r->quiesce || sync)
 		lock_drop(&e->nic.work);
 }
 

@@ -14,6 +14,8 @@ void nic_init(struct nic *n, const struct nic_ops *ops, struct machine *m,
 	n->cfg = *cfg;
 	n->m = m;
 	n->be = be;
+	if (!nic_has(n, RUNG_OFFLOAD_TX))
+		be->tx_offload = 0; /* net_send() finishes frames */
 	lock_init(&n->work);
 	lock_init(&n->lock);
 }
@@ -74,9 +76,12 @@ static void nic_ratios_json(const struct nic *n, struct json *j)
 
 void nic_stats_json(struct nic *n, struct json *j)
 {
+	char rungs[160];
+
 	json_str(j, "name", n->cfg.name);
 	json_str(j, "model", n->ops->model);
 	json_str(j, "backend", n->be->name);
+	json_str(j, "ladder", ladder_string(n->cfg.rungs, rungs, sizeof(rungs)));
 #define X(name, what) json_u64(j, #name, counter_get(&n->stat.name));
 	NIC_STATS(X)
 #undef X

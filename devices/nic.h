@@ -19,6 +19,7 @@
 #ifndef DUET_NIC_H
 #define DUET_NIC_H
 
+#include "devices/ladder.h"
 #include "devices/net/net.h"
 #include "devices/pci.h"
 #include "vmm/trace.h"
@@ -59,7 +60,8 @@ struct nic_stat {
 struct nic_config {
 	const char *name; /* "net0": in messages, statistics, traces; outlives the NIC */
 	uint8_t mac[6];
-	unsigned mtu; /* 68..65535, 0: say nothing (1500) */
+	unsigned mtu;   /* 68..65535, 0: say nothing (1500) */
+	unsigned rungs; /* BIT(RUNG_*): ladder.h */
 };
 
 struct nic;
@@ -95,6 +97,11 @@ struct nic *e1000_new(struct machine *m, struct pci_host *pci, unsigned slot,
 		      const struct nic_config *cfg, struct net *be);
 struct nic *virtio_net_new(struct machine *m, struct pci_host *pci, unsigned slot,
 			   const struct nic_config *cfg, struct net *be);
+
+static inline bool nic_has(const struct nic *n, enum ladder_rung r)
+{
+	return n->cfg.rungs & BIT(r);
+}
 
 /* For the two models: common members, and their release. */
 void nic_init(struct nic *n, const struct nic_ops *ops, struct machine *m,

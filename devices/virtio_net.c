@@ -100,68 +100,7 @@ static void vnet_link_look(struct loop_timer *t)
 	lock_drop(&v->nic.work);
 }
 
-/* 4. Ring: the receive window; the rest is virtq.c */
-
-/*
- * Pop chains until the largest frame fits. > 0: go on and receive, 0: wait for the driver
- * to post more, < 0: the queue is broken.
- *
- * A driver may never post room for 64 KiB, so short of that we go on with what is there
- * and a frame that does not fit is lost. But if it has had the room before and is down to
- * the last quarter of its ring, it is only slow: waiting keeps the frame in the backend.
- */
-static int vnet_rx_fill(struct vnet *v)
-{
-	struct virtq *q = vnet_q(v, VNET_RX);
-	struct vnet_rx *rx = &v->rx;
-
-	while (!rx->n || (rx->mergeable && rx->bytes < rx->need && rx->n < VNET_QUEUE_SIZE)) {
-		struct virtq_chain *c = &rx->chain[rx->n];
-		int got = virtq_pop(q, c, rx->iov + rx->n_iov, NET_IOV_MAX - rx->n_iov);
-
-		if (!got)
-			return rx->n && (!rx->roomy || rx->n >= q->size / 4);
-		if (got == -E2BIG && rx->n)
-			return 1;
-		if (got < 0 || c->n_out || c->in_len <= VNET_HDR_LEN) {
-			vnet_broken(v, q->fault ? q->fault : "unusable receive buffer");
-			return -1;
-		}
-		rx->n++;
-		rx->n_iov += c->n_in;
-		rx->bytes += c->in_len;
-	}
-	rx->roomy = rx->roomy || rx->bytes >= rx->need;
-	return 1;
-}
-
-/* The same, but 0 only with the doorbell on: then a kick will follow. Each round pops at
- * least one chain, so there are at most VNET_QUEUE_SIZE. */
-static int vnet_rx_fill_or_wait(struct vnet *v)
-{
-	struct virtq *q = vnet_q(v, VNET_RX);
-	int ready;
-
-	virtq_kick_disable(q);
-	while (!(ready = vnet_rx_fill(v)) && virtq_kick_enable(q))
-		virtq_kick_disable(q);
-	return ready;
-}
-
-/* The first `n` chains are with the driver again. */
-static void vnet_rx_forget(struct vnet_rx *rx, unsigned n)
-{
-	unsigned iovs = 0;
-
-	for (unsigned i = 0; i < n; i++) {
-		iovs += rx->chain[i].n_in;
-		rx->bytes -= rx->chain[i].in_len;
-	}
-	rx->n -= n;
-	rx->n_iov -= iovs;
-	memmove(rx->chain, rx->chain + n, rx->n * sizeof(rx->chain[0]));
-	memmove(rx->iov, rx->iov + iovs, rx->n_iov * sizeof(rx->iov[0]));
-}
+/* 4. Ring: virtq.c; the receive window: virtio_net_ring.c */
 
 /* 5. Transmit */
 
@@ -194,6 +133,7 @@ static int vnet_tx_send(struct vnet *v, const struct virtq_chain *c)
 {
 	struct virtio_net_hdr_mrg_rxbuf h;
 	const struct iovec *frame;
+	struct iovec bounced;
 	int cnt = c->n_out;
 
 	if (c->n_in || c->out_len < VNET_HDR_LEN + NET_FRAME_MIN ||
@@ -202,6 +142,11 @@ static int vnet_tx_send(struct vnet *v, const struct virtq_chain *c)
 	iov_copy_out(v->tx.iov, cnt, 0, &h, sizeof(h));
 	vnet_tx_sanitize(&h.hdr, c->out_len - sizeof(h));
 	frame = vnet_iov_skip(v->tx.iov, &cnt, sizeof(h));
+	if (!nic_has(&v->nic, RUNG_ZERO_COPY)) {
+		vnet_tx_bounce(v, frame, cnt, &bounced);
+		frame = &bounced;
+		cnt = 1;
+	}
 	trace(NET, "%s: tx %zu bytes, gso %u/%u", v->nic.cfg.name, c->out_len - sizeof(h),
 	      h.hdr.gso_type, h.hdr.gso_size);
 	return net_send(v->nic.be, &h.hdr, frame, cnt);
@@ -250,13 +195,17 @@ static int vnet_tx_one(struct vnet *v)
 static void vnet_tx_kick(struct vnet *v)
 {
 	struct virtq *q = vnet_q(v, VNET_TX);
-	unsigned n = 0;
+	bool quiet = nic_has(&v->nic, RUNG_KICK); /* no kicks while we look at the ring */
+	unsigned n = 0, turn = v->vp.rung_at ? VNET_QUEUE_SIZE : VNET_BATCH;
 	int got = 1;
 
 	if (v->tx.blocked)
 		return;
-	virtq_kick_disable(q);
-	while (got >= 0 && n < VNET_BATCH) {
+	while (got >= 0 && n < turn) {
+		if (quiet)
+			virtq_kick_disable(q);
+		else
+			virtq_kick_enable(q);
 		got = vnet_tx_one(v);
 		n += got > 0;
 		if (got)
@@ -264,11 +213,10 @@ static void vnet_tx_kick(struct vnet *v)
 		/* Empty: ask for a kick, then look once more. */
 		if (!virtq_kick_enable(q))
 			break;
-		virtq_kick_disable(q);
 	}
 	if (n)
 		counter_inc(&v->nic.stat.tx_batches);
-	if (n == VNET_BATCH)
+	if (n == turn)
 		vnet_poke(v, VNET_TX);
 	vnet_irq_update(v, VNET_TX);
 }
@@ -302,7 +250,8 @@ static void vnet_rx_deliver(struct vnet *v, struct virtio_net_hdr_mrg_rxbuf *h, 
 		virtq_push(q, c->head, (uint32_t)here);
 		left -= here;
 	}
-	if (!(v->guest_offloads & BIT64(VIRTIO_NET_F_GUEST_CSUM)))
+	if (!(v->guest_offloads & BIT64(VIRTIO_NET_F_GUEST_CSUM)) ||
+	    !nic_has(&v->nic, RUNG_OFFLOAD_RX))
 		h->hdr.flags = 0; /* 5.1.6.4.1 */
 	h->num_buffers = (uint16_t)n;
 	iov_copy_in(rx->iov, (int)rx->n_iov, 0, h, sizeof(*h));
@@ -320,7 +269,9 @@ static bool vnet_rx_one(struct vnet *v)
 	struct vnet_rx *rx = &v->rx;
 	int cnt = iov_slice(rx->iov, (int)rx->n_iov, sizeof(h), rx->bytes - sizeof(h), rx->payload,
 			    NET_IOV_MAX);
-	ssize_t len = net_recv(v->nic.be, &h.hdr, rx->payload, cnt);
+	ssize_t len = nic_has(&v->nic, RUNG_ZERO_COPY)
+			      ? net_recv(v->nic.be, &h.hdr, rx->payload, cnt)
+			      : vnet_rx_bounce(v, &h.hdr, rx->payload, cnt);
 
 	if (!len)
 		return false;
@@ -465,6 +416,18 @@ static void vnet_kick(void *dev, unsigned q)
 	lock_drop(&v->nic.work);
 }
 
+/* A doorbell, on the thread of the vCPU that rang: without a worker it transmits. */
+static void vnet_rung(void *dev, unsigned q)
+{
+	struct vnet *v = dev;
+
+	lock_take(&v->nic.work);
+	counter_inc(&v->nic.stat.tx_kicks);
+	if (vnet_live(v, q))
+		vnet_tx_kick(v);
+	lock_drop(&v->nic.work);
+}
+
 static void vnet_fault(void *dev, const char *why)
 {
 	struct vnet *v = dev;
@@ -477,6 +440,7 @@ static const struct virtio_pci_ops vnet_virtio_ops = {
 	.driver_ok = vnet_driver_ok,
 	.reset = vnet_reset,
 	.kick = vnet_kick,
+	.rung = vnet_rung,
 	.fault = vnet_fault,
 };
 
@@ -548,6 +512,7 @@ static int vnet_init(struct vnet *v, struct pci_host *pci, unsigned slot)
 		.lock = &v->nic.lock,
 		.offered = vnet_offered(&v->nic.cfg),
 		.n_queues = VNET_QUEUES,
+		.rung_at = nic_has(&v->nic, RUNG_WORKER) ? 0 : BIT(VNET_TX),
 		.queue_max = { VNET_QUEUE_SIZE, VNET_QUEUE_SIZE, VNET_CTRL_SIZE },
 		.config = (uint8_t *)&v->config,
 		.config_len = offsetof(struct virtio_net_config, speed),

@@ -77,6 +77,7 @@ struct vnet {
 	struct vnet_filter filter;
 	struct vnet_tx tx;
 	struct vnet_rx rx;
+	uint8_t bounce[NET_FRAME_MAX]; /* without the zero-copy rung */
 };
 
 /* The VIRTIO_NET_F_GUEST_* bits that say what the guest can receive. */
@@ -99,6 +100,20 @@ void vnet_irq_update(struct vnet *v, unsigned q);
 void vnet_poke(struct vnet *v, unsigned q);
 /* Ask the backend for what guest_offloads can take. */
 void vnet_rx_offload_apply(struct vnet *v);
+
+/* --- virtio_net_ring.c; work held --- */
+
+/*
+ * Pop chains until the largest frame fits. > 0: go on and receive, 0: wait for the driver
+ * to post more, < 0: the queue is broken. Or the same, but 0 only with the doorbell on.
+ */
+int vnet_rx_fill(struct vnet *v);
+int vnet_rx_fill_or_wait(struct vnet *v);
+/* The first `n` chains of the window are with the driver again. */
+void vnet_rx_forget(struct vnet_rx *rx, unsigned n);
+/* Without zero-copy: a frame's bytes as one private piece; as net_recv(). */
+void vnet_tx_bounce(struct vnet *v, const struct iovec *iov, int cnt, struct iovec *out);
+ssize_t vnet_rx_bounce(struct vnet *v, struct virtio_net_hdr *h, const struct iovec *iov, int cnt);
 
 /* --- virtio_net_features.c; work held --- */
 

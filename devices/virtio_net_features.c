@@ -66,6 +66,8 @@ unsigned vnet_rx_offload(const struct vnet *v)
 {
 	unsigned off = 0;
 
+	if (!nic_has(&v->nic, RUNG_OFFLOAD_RX))
+		return 0;
 	for (unsigned i = 0; i < ARRAY_SIZE(vnet_offload); i++)
 		if (v->guest_offloads & BIT64(vnet_offload[i].guest))
 			off |= vnet_offload[i].off;

@@ -403,6 +403,16 @@ static uint64_t virtio_pci_read(void *dev, uint64_t off, unsigned size)
 	return bus_ones(size); /* doorbells have no value */
 }
 
+static void virtio_pci_rung(struct virtio_pci *vp, struct virtio_pci_queue *q)
+{
+	unsigned i = (unsigned)(q - vp->q);
+
+	if (vp->rung_at & BIT(i))
+		vp->ops->rung(vp->dev, i);
+	else
+		loop_event_signal(&q->kick);
+}
+
 static void virtio_pci_write(void *dev, uint64_t off, unsigned size, uint64_t val)
 {
 	struct virtio_pci *vp = dev;
@@ -417,7 +427,7 @@ static void virtio_pci_write(void *dev, uint64_t off, unsigned size, uint64_t va
 		/* The same as the hypervisor does for a doorbell it has taken over. */
 		q = virtio_pci_doorbell(vp, at);
 		if (q)
-			loop_event_signal(&q->kick);
+			virtio_pci_rung(vp, q);
 		break;
 	}
 }
@@ -524,12 +534,13 @@ static int virtio_pci_doorbells_add(struct virtio_pci *vp)
 		if (err)
 			return err;
 		vp->q[i].vp = vp;
+		if (vp->rung_at & BIT(i))
+			continue; /* the hypervisor is to leave it to us */
 		/* Any size: drivers write 16 bits, and KVM is quickest when it need not care. */
-		r->doorbell[i] = (struct doorbell){
+		r->doorbell[r->n_doorbells++] = (struct doorbell){
 			.off = VP_NOTIFY + i * VP_NOTIFY_MULT,
 			.fd = vp->q[i].kick.f.fd,
 		};
-		r->n_doorbells = i + 1;
 	}
 	return 0;
 }

@@ -49,6 +49,8 @@ struct virtio_pci_ops {
 	void (*reset)(void *dev);
 	/* The doorbell of queue `q` rang. I/O thread, no lock held. */
 	void (*kick)(void *dev, unsigned q);
+	/* The same for a queue in rung_at, on the thread of the vCPU that rang. */
+	void (*rung)(void *dev, unsigned q);
 	/* The driver did what the specification forbids: count it. Any thread. */
 	void (*fault)(void *dev, const char *why);
 };
@@ -75,6 +77,7 @@ struct virtio_pci {
 	struct lock *work, *lock;
 	uint64_t offered; /* feature bits; VERSION_1 among them */
 	unsigned n_queues;
+	uint32_t rung_at; /* BIT(queue): the vCPU that rings it calls ops->rung() */
 	uint16_t queue_max[VIRTIO_PCI_QUEUES]; /* largest sizes, powers of two */
 	uint8_t *config;                       /* device configuration structure; lock */
 	unsigned config_len;

@@ -420,7 +420,7 @@ START_TEST(link_is_down_when_the_backend_says_so)
 	struct rig_machine *m;
 	struct nic_rig *r = card();
 	struct fake_net *f = fake_net_new(r->m->f->m.loop, 0);
-	struct nic_config cfg = { .name = "down", .mac = { 2 } };
+	struct nic_config cfg = { .name = "down", .mac = { 2 }, .rungs = LADDER_BEST };
 	struct nic *n;
 	struct e1000 *e;
 

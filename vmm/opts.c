@@ -161,14 +161,37 @@ static int net_mtu(struct opts *o, struct opts_nic *n, const char *val)
 	return 0;
 }
 
+static int net_ladder(struct opts *o, struct opts_nic *n, const char *val)
+{
+	if (!ladder_preset(val, &n->rungs))
+		return opts_fail(o, "--net ladder=%s: say qemu, best, or a rung's name", val);
+	if (n->model == OPTS_VIRTIO)
+		n->rungs &= LADDER_VIRTIO;
+	return 0;
+}
+
 static const struct {
 	const char *name;
 	bool value;
 	int (*set)(struct opts *o, struct opts_nic *n, const char *val);
 } net_keys[] = {
 	{ "tap", true, net_tap }, { "null", false, net_null }, { "loop", false, net_loop },
-	{ "mac", true, net_mac }, { "mtu", true, net_mtu },
+	{ "mac", true, net_mac }, { "mtu", true, net_mtu },    { "ladder", true, net_ladder },
 };
+
+static int net_rung(struct opts *o, struct opts_nic *n, enum ladder_rung r, const char *val)
+{
+	if (n->model == OPTS_VIRTIO && !ladder_on_virtio(r))
+		return opts_fail(o, "--net virtio,%s: a rung of e1000 only", ladder_name(r));
+	if (val && !strcmp(val, "on"))
+		n->rungs |= BIT(r);
+	else if (val && !strcmp(val, "off"))
+		n->rungs &= ~BIT(r);
+	else
+		return opts_fail(o, "--net %s%s%s: say %s=on or %s=off", ladder_name(r),
+				 val ? "=" : "", val ? val : "", ladder_name(r), ladder_name(r));
+	return 0;
+}
 
 static int net_key(struct opts *o, struct opts_nic *n, char *word)
 {
@@ -185,8 +208,12 @@ static int net_key(struct opts *o, struct opts_nic *n, char *word)
 			return opts_fail(o, "--net %s=%s: takes no value", word, val);
 		return net_keys[i].set(o, n, val);
 	}
-	return opts_fail(
-		o, "--net: unknown key '%s'; known: tap=IFNAME, null, loop, mac=, mtu=", word);
+	if (ladder_find(word) != RUNG_NR)
+		return net_rung(o, n, ladder_find(word), val);
+	return opts_fail(o,
+			 "--net: unknown key '%s'; known: tap=IFNAME, null, loop, mac=, mtu=, "
+			 "ladder=, and the rungs of the ladder (duet run --help)",
+			 word);
 }
 
 static int net_model(struct opts *o, struct opts_nic *n, const char *word)
@@ -212,9 +239,12 @@ static int opts_net(struct opts *o, const char *s)
 	word = strtok_r(text, ",", &save);
 	if (net_model(o, n, word ? word : "") < 0)
 		return -1;
+	n->rungs = n->model == OPTS_VIRTIO ? LADDER_BEST & LADDER_VIRTIO : LADDER_BEST;
 	while ((word = strtok_r(NULL, ",", &save)))
 		if (net_key(o, n, word) < 0)
 			return -1;
+	if (ladder_conflict(n->rungs))
+		return opts_fail(o, "--net %s: %s", s, ladder_conflict(n->rungs));
 	if (!n->backend)
 		return opts_fail(o, "--net %s: no backend; add ,tap=IFNAME or ,null or ,loop", s);
 	if (!n->mac_given) {

@@ -25,7 +25,8 @@ struct opts_nic {
 	char ifname[IFNAMSIZ]; /* of the tap */
 	uint8_t mac[6];
 	bool mac_given;
-	unsigned mtu; /* 0: not given */
+	unsigned mtu;   /* 0: not given */
+	unsigned rungs; /* BIT(RUNG_*) */
 };
 
 /* Strings point into argv. */

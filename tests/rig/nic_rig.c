@@ -212,11 +212,19 @@ static void rig_defaults(struct rig_opts *o)
 	o->rx_buf = o->rx_buf ? o->rx_buf : 2048;
 }
 
+unsigned rig_rungs(int model)
+{
+	const char *mask = getenv("DUET_RUNGS");
+	unsigned rungs = mask ? (unsigned)strtoul(mask, NULL, 0) : LADDER_BEST;
+
+	return model == RIG_VIRTIO ? rungs & LADDER_VIRTIO : rungs;
+}
+
 static struct nic_rig *rig_plug(struct rig_machine *m, int model, const struct rig_opts *o)
 {
 	static const uint8_t mac[6] = { 0x52, 0x54, 0, 0x12, 0x34, 0x50 };
 	struct nic_rig *r = calloc(1, sizeof(*r));
-	struct nic_config cfg = { .name = model ? "virtio0" : "e1000" };
+	struct nic_config cfg = { .name = model ? "virtio0" : "e1000", .rungs = rig_rungs(model) };
 
 	ck_assert_ptr_nonnull(r);
 	r->drv = rig_drivers[model];

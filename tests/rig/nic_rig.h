@@ -173,6 +173,9 @@ struct nic_rig *nic_rig_new(int model, const struct rig_opts *o);
 /* One more NIC on the machine of `other`. */
 struct nic_rig *nic_rig_beside(struct nic_rig *other, int model, const struct rig_opts *o);
 void nic_rig_free(struct nic_rig *r);
+/* The rungs that cards get: the best, or DUET_RUNGS of the environment (a bit mask). */
+unsigned rig_rungs(int model);
+#define rig_has(r, rung) nic_has((r)->nic, RUNG_##rung)
 
 /* False when the ring has no room. */
 bool rig_post_tx(struct nic_rig *r, const void *frame, size_t len);

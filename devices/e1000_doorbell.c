@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * e1000_doorbell.c: the two doorbells, TDT and RDT, and who answers them.
+ *
+ *   worker off   the vCPU that rings transmits, and goes on when the ring is empty
+ *   worker on    the I/O thread is woken...
+ *   kick         ...unless it is awake, and is going to look at the ring anyway
+ */
+#include "devices/e1000.h"
+
+bool e1000_tx_sync(const struct e1000 *e, unsigned w)
+{
+	return w == E1000_TDT / 4 && !nic_has(&e->nic, RUNG_WORKER);
+}
+
+/* TDT says how far the driver has got. Only an I/O thread that sleeps is woken. */
+void e1000_tdt_write(struct e1000 *e, unsigned w, uint32_t val)
+{
+	(void)val;
+	counter_inc(&e->nic.stat.tx_kicks);
+	if (e1000_tx_sync(e, w))
+		return; /* e1000_reg_write() goes on to transmit */
+	/* TDT is stored; is anybody going to look? Pairs with e1000_tx_idle(), which
+	 * clears the flag before it looks a last time. Both seq_cst. */
+	if (!atomic_exchange(&e->tx_awake, true) || !nic_has(&e->nic, RUNG_KICK))
+		loop_event_signal(&e->tx_kick);
+}
+
+void e1000_rdt_write(struct e1000 *e, unsigned w, uint32_t val)
+{
+	(void)w, (void)val;
+	counter_inc(&e->nic.stat.rx_kicks);
+	/* Likewise with e1000_rx_starve(). */
+	if (atomic_exchange(&e->rx_starved, false) || !nic_has(&e->nic, RUNG_KICK))
+		loop_event_signal(&e->rx_kick);
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * e1000_irq.c: from interrupt causes to INTA#. The line follows ICR & IMS; ITR spaces
+ * its rising edges [13.4.18].
+ */
+#include "devices/e1000.h"
+
+/* Without the itr rung, as QEMU does: whatever the driver asked for, 128 us at least. */
+#define ITR_FLOOR 500 /* units of 256 ns */
+
+uint64_t e1000_itr_wait(uint64_t now, uint64_t last, uint32_t itr)
+{
+	uint64_t gap = (uint64_t)itr * 256;
+
+	/* Leading edge: after a pause the first cause interrupts at once. */
+	return last && now - last < gap ? gap - (now - last) : 0;
+}
+
+/* False: ITR forbids an interrupt now, and the timer is set for when it allows one. */
+static bool e1000_itr_allows(struct e1000 *e)
+{
+	uint32_t itr = e1000_get(e, E1000_ITR);
+	uint64_t now = e->clock(), wait;
+
+	if (!nic_has(&e->nic, RUNG_ITR) && itr < ITR_FLOOR)
+		itr = ITR_FLOOR;
+	wait = e1000_itr_wait(now, e->line_at, itr);
+	if (!wait) {
+		e->line_at = now;
+		return true;
+	}
+	if (e->itr_due != now + wait)
+		loop_timer_set(&e->itr_timer, wait);
+	e->itr_due = now + wait;
+	return false;
+}
+
+void e1000_irq_update(struct e1000 *e)
+{
+	bool want = e1000_get(e, E1000_ICR) & e1000_get(e, E1000_IMS);
+
+	if (want == e->line || (want && !e1000_itr_allows(e)))
+		return;
+	if (want)
+		counter_inc(&e->nic.stat.irqs);
+	e->line = want;
+	trace(IRQ, "%s: INTA# %d", e->nic.cfg.name, want);
+	pci_intx_set(&e->nic.pci, want);
+}
+
+void e1000_itr_expired(struct loop_timer *t)
+{
+	struct e1000 *e = container_of(t, struct e1000, itr_timer);
+
+	lock_take(&e->nic.lock);
+	e->itr_due = 0;
+	e1000_irq_update(e);
+	lock_drop(&e->nic.lock);
+}
