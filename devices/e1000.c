@@ -206,12 +206,17 @@ done:
 	return true;
 }
 
+bool e1000_tx_on(const struct e1000 *e)
+{
+	return (e1000_get(e, E1000_TCTL) & E1000_TCTL_EN) && pci_bus_master(&e->nic.pci);
+}
+
 /* Nothing more to send: sleep, unless TDT moved meanwhile. */
 static bool e1000_tx_idle(struct e1000 *e)
 {
 	/* Clear the flag, then look at TDT: pairs with e1000_tdt_write(). */
 	atomic_store(&e->tx_awake, false);
-	if (atomic_load(&e->reg[E1000_TDT / 4]) == e->tx.ring.tail)
+	if (e1000_tail(e, E1000_TDT) == e->tx.ring.tail)
 		return true;
 	atomic_store(&e->tx_awake, true);
 	return false;
@@ -261,7 +266,8 @@ void e1000_tx_run(struct e1000 *e)
 	bool loop = e1000_loopback(e), room;
 
 	atomic_store(&e->tx_awake, true);
-	if (!(e1000_get(e, E1000_TCTL) & E1000_TCTL_EN) || !pci_bus_master(&e->nic.pci)) {
+	e->tx.more = false;
+	if (!e1000_tx_on(e)) {
 		atomic_store(&e->tx_awake, false); /* whoever enables it kicks */
 		return;
 	}
@@ -276,15 +282,18 @@ void e1000_tx_run(struct e1000 *e)
 	e1000_tx_publish(e);
 	if (loop)
 		e1000_rx_done(e);
+	e->tx.blocked = !room;
 	if (!room)
 		return; /* awake: writable() goes on */
 	if (e1000_ring_avail(&e->tx.ring))
 		goto again;
 idle:
-	if (e1000_tx_idle(e))
+	if (e->nic.polling || e1000_tx_idle(e))
 		return;
 again:
-	loop_event_signal(&e->tx_kick);
+	e->tx.more = true;
+	if (!e->nic.polling) /* else e1000_poll() goes on */
+		loop_event_signal(&e->tx_kick);
 }
 
 static void e1000_tx_kicked(struct loop_event *ev)
@@ -314,8 +323,7 @@ static bool e1000_rx_starve(struct e1000 *e)
 {
 	/* Raise the flag, then look at RDT again: pairs with e1000_rdt_write(). */
 	atomic_store(&e->rx_starved, true);
-	if (atomic_load(&e->reg[E1000_RDT / 4]) != e->rx.ring.tail &&
-	    atomic_exchange(&e->rx_starved, false)) {
+	if (e1000_tail(e, E1000_RDT) != e->rx.ring.tail && atomic_exchange(&e->rx_starved, false)) {
 		loop_event_signal(&e->rx_kick);
 		return false;
 	}
@@ -405,16 +413,21 @@ static void e1000_rx_ready(void *nic)
 }
 
 /* Buffers came, or reception was switched on or off. */
-static void e1000_rx_kicked(struct loop_event *ev)
+void e1000_rx_resume(struct e1000 *e)
 {
-	struct e1000 *e = container_of(ev, struct e1000, rx_kick);
-	bool on;
+	bool on = e1000_rx_on(e);
 
-	nic_work_begin(&e->nic);
-	on = e1000_rx_on(e);
 	net_rx_enable(e->nic.be, on);
 	if (on && e->rx.held)
 		e1000_rx_run(e);
+}
+
+static void e1000_rx_kicked(struct loop_event *ev)
+{
+	struct e1000 *e = container_of(ev, struct e1000, rx_kick);
+
+	nic_work_begin(&e->nic);
+	e1000_rx_resume(e);
 	lock_drop(&e->nic.work);
 }
 
@@ -505,6 +518,9 @@ static const struct nic_ops e1000_nic_ops = {
 	.model = "e1000",
 	.destroy = e1000_destroy,
 	.accounts = e1000_accounts,
+	.poll_begin = e1000_poll_begin,
+	.poll = e1000_poll,
+	.poll_end = e1000_poll_end,
 };
 
 static unsigned e1000_rx_offload(const struct e1000 *e)

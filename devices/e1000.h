@@ -163,6 +163,8 @@ struct e1000_tx {
 	struct e1000_frame frame;
 	struct e1000_tally tally;
 	bool reported; /* a status was written back during this batch */
+	bool blocked;  /* the backend had no room; its writable() resumes */
+	bool more;     /* the turn ended before the ring did */
 	/* without the zero-copy rung: */
 	struct iovec bounce_iov;
 	uint8_t bounce[NET_FRAME_MAX];
@@ -246,13 +248,22 @@ void e1000_rx_ring_write(struct e1000 *e, unsigned w, uint32_t val);
 void e1000_wake(struct e1000 *e);
 /* Add causes to ICR and interrupt if that is due. nic.lock held. */
 void e1000_irq_raise(struct e1000 *e, uint32_t causes);
+bool e1000_tx_on(const struct e1000 *e);
 /* Transmit what is in the ring, up to a batch, or all of it for a vCPU. nic.work held. */
 void e1000_tx_run(struct e1000 *e);
+/* Buffers came: have the backend deliver again. nic.work held, I/O thread. */
+void e1000_rx_resume(struct e1000 *e);
 
 /* --- e1000_doorbell.c --- */
 
 void e1000_tdt_write(struct e1000 *e, unsigned w, uint32_t val);
 void e1000_rdt_write(struct e1000 *e, unsigned w, uint32_t val);
+/* The driver's tail: TDT or RDT, wherever it writes that now. */
+uint32_t e1000_tail(const struct e1000 *e, uint32_t off);
+/* nic_ops of these names. */
+void e1000_poll_begin(struct nic *n);
+bool e1000_poll(struct nic *n);
+void e1000_poll_end(struct nic *n);
 /* Does the vCPU that writes word `w` transmit itself? */
 bool e1000_tx_sync(const struct e1000 *e, unsigned w);
 

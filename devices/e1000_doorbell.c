@@ -26,6 +26,11 @@ void e1000_tdt_write(struct e1000 *e, unsigned w, uint32_t val)
 		loop_event_signal(&e->tx_kick);
 }
 
+uint32_t e1000_tail(const struct e1000 *e, uint32_t off)
+{
+	return atomic_load(&e->reg[off / 4]);
+}
+
 void e1000_rdt_write(struct e1000 *e, unsigned w, uint32_t val)
 {
 	(void)w, (void)val;
@@ -33,4 +38,40 @@ void e1000_rdt_write(struct e1000 *e, unsigned w, uint32_t val)
 	/* Likewise with e1000_rx_starve(). */
 	if (atomic_exchange(&e->rx_starved, false) || !nic_has(&e->nic, RUNG_KICK))
 		loop_event_signal(&e->rx_kick);
+}
+
+/* --- polling: doorbells need not wake the worker, which looks by itself --- */
+
+void e1000_poll_begin(struct nic *n)
+{
+	struct e1000 *e = container_of(n, struct e1000, nic);
+
+	atomic_store(&e->tx_awake, true);
+}
+
+bool e1000_poll(struct nic *n)
+{
+	struct e1000 *e = container_of(n, struct e1000, nic);
+	bool found = false;
+
+	if (e1000_tx_on(e) && !e->tx.blocked &&
+	    (e->tx.more || e1000_tail(e, E1000_TDT) != e->tx.ring.tail)) {
+		e1000_tx_run(e);
+		found = true;
+	}
+	if (atomic_load(&e->rx_starved) && e1000_tail(e, E1000_RDT) != e->rx.ring.tail &&
+	    atomic_exchange(&e->rx_starved, false)) {
+		e1000_rx_resume(e);
+		found = true;
+	}
+	return found;
+}
+
+void e1000_poll_end(struct nic *n)
+{
+	struct e1000 *e = container_of(n, struct e1000, nic);
+
+	/* To sleep, or not: e1000_tx_idle() looks a last time. */
+	if (!e->tx.blocked)
+		e1000_tx_run(e);
 }

@@ -16,7 +16,7 @@ bool e1000_ring_load(struct e1000 *e, struct e1000_ring *r, uint32_t base)
 						    << 32;
 
 	/* seq_cst: descriptors before the tail are visible from here on. */
-	r->tail = atomic_load(&e->reg[(base + E1000_TDT - E1000_TDBAL) / 4]);
+	r->tail = e1000_tail(e, base + E1000_TDT - E1000_TDBAL);
 	r->size = len / E1000_DESC_SIZE;
 	if (r->head == r->tail)
 		return true;

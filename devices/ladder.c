@@ -55,11 +55,13 @@ bool ladder_preset(const char *word, unsigned *rungs)
 
 const char *ladder_conflict(unsigned rungs)
 {
-	if ((rungs & BIT(RUNG_RAM)) && !(rungs & BIT(RUNG_WORKER)))
-		return "ram=on needs a worker to read the memory: add worker=on, or ram=off";
-	if ((rungs & BIT(RUNG_COALESCED)) && !(rungs & BIT(RUNG_WORKER)))
-		return "coalesced=on needs a worker to read the queue: add worker=on, or "
-		       "coalesced=off";
+	static const unsigned polled = BIT(RUNG_COALESCED) | BIT(RUNG_RAM);
+
+	if ((rungs & BIT(RUNG_POLL)) && !(rungs & BIT(RUNG_WORKER)))
+		return "poll=on needs a worker to do it: add worker=on, or poll=off";
+	if ((rungs & polled) && !(rungs & BIT(RUNG_POLL)))
+		return "coalesced=on and ram=on need a worker that polls: add poll=on, or turn "
+		       "them off";
 	if ((rungs & BIT(RUNG_IRQ_PAGE)) && !(rungs & BIT(RUNG_IRQ)))
 		return "irq-page=on needs a line that EOI lowers: add irq=on, or irq-page=off";
 	return NULL;

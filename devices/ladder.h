@@ -21,6 +21,7 @@
 	X(KICK, "kick", true, "a worker that is awake is not woken")                               \
 	X(ITR, "itr", false, "interrupts as far apart as asked, not 128 us at least")              \
 	X(IRQ, "irq", false, "the guest's EOI lowers the line, not a system call")                 \
+	X(POLL, "poll", true, "the worker looks out for a while before it sleeps")                 \
 	X(COALESCED, "coalesced", false, "doorbells are queued by KVM while the worker polls")     \
 	X(RAM, "ram", false, "doorbells are plain memory while the worker polls")                  \
 	X(IRQ_PAGE, "irq-page", false, "ICR and STATUS are read from memory (experiment)")

@@ -7,6 +7,31 @@
 #include <inttypes.h>
 #include <string.h>
 
+#define NIC_STREAK 16 /* wake-ups in quick succession before the worker polls */
+
+static bool nic_look(struct loop_poller *p)
+{
+	struct nic *n = container_of(p, struct nic, poller);
+	bool found;
+
+	lock_take(&n->work);
+	found = n->ops->poll(n) || n->woken;
+	n->woken = false;
+	lock_drop(&n->work);
+	return found;
+}
+
+static void nic_idle(struct loop_poller *p)
+{
+	struct nic *n = container_of(p, struct nic, poller);
+
+	lock_take(&n->work);
+	n->polling = false;
+	n->streak = 0;
+	n->ops->poll_end(n);
+	lock_drop(&n->work);
+}
+
 void nic_init(struct nic *n, const struct nic_ops *ops, struct machine *m,
 	      const struct nic_config *cfg, struct net *be)
 {
@@ -14,6 +39,11 @@ void nic_init(struct nic *n, const struct nic_ops *ops, struct machine *m,
 	n->cfg = *cfg;
 	n->m = m;
 	n->be = be;
+	n->poller = (struct loop_poller){
+		.look = nic_look,
+		.idle = nic_idle,
+		.ns = nic_has(n, RUNG_POLL) ? (uint64_t)cfg->poll_us * 1000 : 0,
+	};
 	if (!nic_has(n, RUNG_OFFLOAD_TX))
 		be->tx_offload = 0; /* net_send() finishes frames */
 	lock_init(&n->work);
@@ -33,10 +63,25 @@ void nic_destroy(struct nic *n)
 		n->ops->destroy(n);
 }
 
+/* Work came at `now`. Has it come often enough, for long enough, to look out for it? */
+static bool nic_busy(struct nic *n, uint64_t now)
+{
+	n->streak = now - n->active < n->poller.ns ? n->streak + 1 : 0;
+	n->active = now;
+	return n->streak >= NIC_STREAK;
+}
+
 void nic_work_begin(struct nic *n)
 {
 	lock_take(&n->work);
 	counter_inc(&n->stat.wakeups);
+	n->woken = true;
+	if (n->polling || !n->poller.ns || !nic_busy(n, loop_now()))
+		return;
+	n->polling = true;
+	counter_inc(&n->stat.poll_spells);
+	n->ops->poll_begin(n);
+	loop_poll(n->m->loop, &n->poller);
 }
 
 void nic_guest_fault(struct nic *n, const char *why)

@@ -40,6 +40,7 @@
 	X(rx_kicks, "receive doorbells the guest rang")                                            \
 	X(ctrl_kicks, "doorbells of the control queue (virtio)")                                   \
 	X(wakeups, "times the worker was woken: by doorbells, the backend, a timer, itself")       \
+	X(poll_spells, "times the worker began to poll")                                           \
 	X(tx_batches, "times the worker took transmit frames")                                     \
 	X(rx_batches, "times the worker delivered frames")                                         \
 	X(tx_again, "times the backend had no room")                                               \
@@ -60,8 +61,9 @@ struct nic_stat {
 struct nic_config {
 	const char *name; /* "net0": in messages, statistics, traces; outlives the NIC */
 	uint8_t mac[6];
-	unsigned mtu;   /* 68..65535, 0: say nothing (1500) */
-	unsigned rungs; /* BIT(RUNG_*): ladder.h */
+	unsigned mtu;     /* 68..65535, 0: say nothing (1500) */
+	unsigned rungs;   /* BIT(RUNG_*): ladder.h */
+	unsigned poll_us; /* rung poll: while work comes at least that often */
 };
 
 struct nic;
@@ -71,6 +73,11 @@ struct nic_ops {
 	void (*destroy)(struct nic *n);
 	/* Add model-specific members to an open JSON object; may be NULL. */
 	void (*stats)(struct nic *n, struct json *j);
+	/* The worker begins to poll, looks (true: there was something to do), and ends. From
+	 * begin to end the driver's doorbells need not wake it. I/O thread, work held. */
+	void (*poll_begin)(struct nic *n);
+	bool (*poll)(struct nic *n);
+	void (*poll_end)(struct nic *n);
 	/* Call `fn` for each account of registers and queues that the model keeps. */
 	void (*accounts)(struct nic *n, access_fn *fn, void *ctx);
 };
@@ -86,6 +93,12 @@ struct nic {
 	struct lock work;
 	struct lock lock;
 	struct nic_stat stat;
+	/* I/O thread: */
+	struct loop_poller poller;
+	uint64_t active; /* loop_now() when there was work last */
+	unsigned streak; /* times in a row that this was less than poll_us before */
+	bool woken;      /* since the poller looked last */
+	bool polling;    /* changed with work held */
 };
 
 /*
@@ -109,7 +122,8 @@ void nic_init(struct nic *n, const struct nic_ops *ops, struct machine *m,
 void nic_fini(struct nic *n); /* closes the backend, destroys the locks */
 void nic_destroy(struct nic *n);
 
-/* The I/O thread was woken for this NIC: take nic.work, for lock_drop() to give back. */
+/* The I/O thread was woken for this NIC: take nic.work, for lock_drop() to give back.
+ * When that happens often enough, the worker begins to poll. */
 void nic_work_begin(struct nic *n);
 
 /* The driver did `why`: count it, trace it. The NIC's own fault handling follows. */

@@ -210,13 +210,13 @@ static void vnet_tx_kick(struct vnet *v)
 		n += got > 0;
 		if (got)
 			continue;
-		/* Empty: ask for a kick, then look once more. */
-		if (!virtq_kick_enable(q))
+		/* Empty: ask for a kick, then look once more. Who polls will look anyway. */
+		if (v->nic.polling || !virtq_kick_enable(q))
 			break;
 	}
 	if (n)
 		counter_inc(&v->nic.stat.tx_batches);
-	if (n == turn)
+	if (n == turn && !v->nic.polling)
 		vnet_poke(v, VNET_TX);
 	vnet_irq_update(v, VNET_TX);
 }
@@ -416,6 +416,40 @@ static void vnet_kick(void *dev, unsigned q)
 	lock_drop(&v->nic.work);
 }
 
+/* --- polling: the driver is asked not to ring, and the worker looks by itself --- */
+
+static void vnet_poll_begin(struct nic *n)
+{
+	struct vnet *v = vnet_of(n);
+
+	if (vnet_live(v, VNET_TX))
+		virtq_kick_disable(vnet_q(v, VNET_TX));
+}
+
+static bool vnet_poll(struct nic *n)
+{
+	struct vnet *v = vnet_of(n);
+	bool found = false;
+
+	if (vnet_live(v, VNET_TX) && !v->tx.blocked && virtq_waits(vnet_q(v, VNET_TX))) {
+		vnet_tx_kick(v);
+		found = true;
+	}
+	if (v->rx.starved && vnet_live(v, VNET_RX) && virtq_waits(vnet_q(v, VNET_RX))) {
+		vnet_rx_kick(v);
+		found = !v->rx.starved;
+	}
+	return found;
+}
+
+static void vnet_poll_end(struct nic *n)
+{
+	struct vnet *v = vnet_of(n);
+
+	if (vnet_live(v, VNET_TX))
+		vnet_tx_kick(v); /* asks for kicks again */
+}
+
 /* A doorbell, on the thread of the vCPU that rang: without a worker it transmits. */
 static void vnet_rung(void *dev, unsigned q)
 {
@@ -487,6 +521,9 @@ static const struct nic_ops vnet_ops = {
 	.destroy = vnet_destroy,
 	.stats = vnet_stats,
 	.accounts = vnet_accounts,
+	.poll_begin = vnet_poll_begin,
+	.poll = vnet_poll,
+	.poll_end = vnet_poll_end,
 };
 
 static void vnet_config_init(struct vnet *v)

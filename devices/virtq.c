@@ -210,6 +210,11 @@ int virtq_pop(struct virtq *q, struct virtq_chain *c, struct iovec *iov, unsigne
 	return got;
 }
 
+bool virtq_waits(struct virtq *q)
+{
+	return virtq_enabled(q) && !q->fault && (q->next_avail != q->seen_avail || virtq_poll(q));
+}
+
 void virtq_unpop(struct virtq *q)
 {
 	q->next_avail--;

@@ -99,6 +99,8 @@ static inline bool virtq_enabled(const struct virtq *q)
  * q->fault.
  */
 int virtq_pop(struct virtq *q, struct virtq_chain *c, struct iovec *iov, unsigned max);
+/* Is there a chain to take (or a fault to find)? */
+bool virtq_waits(struct virtq *q);
 /* Put back the chain popped last; nothing may have been popped since. */
 void virtq_unpop(struct virtq *q);
 

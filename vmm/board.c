@@ -282,7 +282,9 @@ static int make_nic(struct board *b, unsigned i)
 	static const char *const names[OPTS_NICS_MAX] = { "net0", "net1", "net2", "net3",
 							  "net4", "net5", "net6", "net7" };
 	const struct opts_nic *on = &b->o->nic[i];
-	struct nic_config cfg = { .name = names[i], .mtu = on->mtu, .rungs = on->rungs };
+	struct nic_config cfg = {
+		.name = names[i], .mtu = on->mtu, .rungs = on->rungs, .poll_us = on->poll_us
+	};
 	int err = 0;
 	struct net *be = net_open(b->m.loop, on->backend, on->ifname, &err);
 

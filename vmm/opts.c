@@ -17,6 +17,8 @@
 #define OPTS_MEMORY_DEFAULT (UINT64_C(512) << 20)
 #define OPTS_MTU_MIN        68
 #define OPTS_MTU_MAX        65535
+#define OPTS_POLL_MAX       100000
+#define OPTS_POLL_DEFAULT   2000
 
 static const uint8_t opts_mac_base[6] = { 0x52, 0x54, 0x00, 0x12, 0x34, 0x56 };
 
@@ -161,6 +163,16 @@ static int net_mtu(struct opts *o, struct opts_nic *n, const char *val)
 	return 0;
 }
 
+static int net_poll(struct opts *o, struct opts_nic *n, const char *val)
+{
+	uint64_t us;
+
+	if (opts_number(val, OPTS_POLL_MAX, &us) < 0 || !us)
+		return opts_fail(o, "--net poll-us=%s: microseconds, 1 to %d", val, OPTS_POLL_MAX);
+	n->poll_us = (unsigned)us;
+	return 0;
+}
+
 static int net_ladder(struct opts *o, struct opts_nic *n, const char *val)
 {
 	if (!ladder_preset(val, &n->rungs))
@@ -175,8 +187,9 @@ static const struct {
 	bool value;
 	int (*set)(struct opts *o, struct opts_nic *n, const char *val);
 } net_keys[] = {
-	{ "tap", true, net_tap }, { "null", false, net_null }, { "loop", false, net_loop },
-	{ "mac", true, net_mac }, { "mtu", true, net_mtu },    { "ladder", true, net_ladder },
+	{ "tap", true, net_tap },      { "null", false, net_null }, { "loop", false, net_loop },
+	{ "mac", true, net_mac },      { "mtu", true, net_mtu },    { "ladder", true, net_ladder },
+	{ "poll-us", true, net_poll },
 };
 
 static int net_rung(struct opts *o, struct opts_nic *n, enum ladder_rung r, const char *val)
@@ -212,7 +225,7 @@ static int net_key(struct opts *o, struct opts_nic *n, char *word)
 		return net_rung(o, n, ladder_find(word), val);
 	return opts_fail(o,
 			 "--net: unknown key '%s'; known: tap=IFNAME, null, loop, mac=, mtu=, "
-			 "ladder=, and the rungs of the ladder (duet run --help)",
+			 "ladder=, poll-us=, and the rungs of the ladder (duet run --help)",
 			 word);
 }
 
@@ -239,6 +252,7 @@ static int opts_net(struct opts *o, const char *s)
 	word = strtok_r(text, ",", &save);
 	if (net_model(o, n, word ? word : "") < 0)
 		return -1;
+	n->poll_us = OPTS_POLL_DEFAULT;
 	n->rungs = n->model == OPTS_VIRTIO ? LADDER_BEST & LADDER_VIRTIO : LADDER_BEST;
 	while ((word = strtok_r(NULL, ",", &save)))
 		if (net_key(o, n, word) < 0)

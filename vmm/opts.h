@@ -27,6 +27,7 @@ struct opts_nic {
 	bool mac_given;
 	unsigned mtu;   /* 0: not given */
 	unsigned rungs; /* BIT(RUNG_*) */
+	unsigned poll_us;
 };
 
 /* Strings point into argv. */

@@ -224,7 +224,9 @@ static struct nic_rig *rig_plug(struct rig_machine *m, int model, const struct r
 {
 	static const uint8_t mac[6] = { 0x52, 0x54, 0, 0x12, 0x34, 0x50 };
 	struct nic_rig *r = calloc(1, sizeof(*r));
-	struct nic_config cfg = { .name = model ? "virtio0" : "e1000", .rungs = rig_rungs(model) };
+	struct nic_config cfg = { .name = model ? "virtio0" : "e1000",
+				  .rungs = rig_rungs(model),
+				  .poll_us = 1000000 };
 
 	ck_assert_ptr_nonnull(r);
 	r->drv = rig_drivers[model];
