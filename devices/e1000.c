@@ -214,7 +214,8 @@ bool e1000_tx_on(const struct e1000 *e)
 /* Nothing more to send: sleep, unless TDT moved meanwhile. */
 static bool e1000_tx_idle(struct e1000 *e)
 {
-	/* Clear the flag, then look at TDT: pairs with e1000_tdt_write(). */
+	/* Clear the flag, then look at TDT: pairs with e1000_tdt_write(), e1000_look(). */
+	e->tx_seen = e->tx.ring.tail;
 	atomic_store(&e->tx_awake, false);
 	if (e1000_tail(e, E1000_TDT) == e->tx.ring.tail)
 		return true;
@@ -266,8 +267,8 @@ void e1000_tx_run(struct e1000 *e)
 	bool loop = e1000_loopback(e), room;
 
 	atomic_store(&e->tx_awake, true);
-	e->tx.more = false;
 	if (!e1000_tx_on(e)) {
+		e->tx_seen = e1000_tail(e, E1000_TDT);
 		atomic_store(&e->tx_awake, false); /* whoever enables it kicks */
 		return;
 	}
@@ -282,18 +283,15 @@ void e1000_tx_run(struct e1000 *e)
 	e1000_tx_publish(e);
 	if (loop)
 		e1000_rx_done(e);
-	e->tx.blocked = !room;
 	if (!room)
 		return; /* awake: writable() goes on */
 	if (e1000_ring_avail(&e->tx.ring))
 		goto again;
 idle:
-	if (e->nic.polling || e1000_tx_idle(e))
+	if (e1000_tx_idle(e))
 		return;
 again:
-	e->tx.more = true;
-	if (!e->nic.polling) /* else e1000_poll() goes on */
-		loop_event_signal(&e->tx_kick);
+	loop_event_signal(&e->tx_kick);
 }
 
 static void e1000_tx_kicked(struct loop_event *ev)
@@ -321,7 +319,8 @@ static bool e1000_rx_on(const struct e1000 *e)
 /* No (or too few) buffers: the backend keeps its frames until RDT moves. */
 static bool e1000_rx_starve(struct e1000 *e)
 {
-	/* Raise the flag, then look at RDT again: pairs with e1000_rdt_write(). */
+	/* Raise the flag, then look at RDT again: pairs with e1000_rdt_write(), e1000_look(). */
+	e->rx_seen = e->rx.ring.tail;
 	atomic_store(&e->rx_starved, true);
 	if (e1000_tail(e, E1000_RDT) != e->rx.ring.tail && atomic_exchange(&e->rx_starved, false)) {
 		loop_event_signal(&e->rx_kick);
@@ -519,8 +518,9 @@ static const struct nic_ops e1000_nic_ops = {
 	.destroy = e1000_destroy,
 	.accounts = e1000_accounts,
 	.poll_begin = e1000_poll_begin,
-	.poll = e1000_poll,
 	.poll_end = e1000_poll_end,
+	.look = e1000_look,
+	.catch_up = e1000_catch_up,
 };
 
 static unsigned e1000_rx_offload(const struct e1000 *e)
@@ -556,11 +556,12 @@ struct nic *e1000_new(struct machine *m, struct pci_host *pci, unsigned slot,
 		net_close(be);
 		return NULL;
 	}
-	nic_init(&e->nic, &e1000_nic_ops, m, cfg, be);
 	e->clock = loop_now;
 	e->link = net_link_up(be);
 	e->tx_kick.f.fd = e->rx_kick.f.fd = e->itr_timer.f.fd = -1;
-	err = e1000_attach(e, pci, slot);
+	err = nic_init(&e->nic, &e1000_nic_ops, m, cfg, be);
+	if (!err)
+		err = e1000_attach(e, pci, slot);
 	if (err) {
 		log_error("%s: e1000 in PCI slot %u: %s", cfg->name, slot, strerror(-err));
 		e1000_destroy(&e->nic);

@@ -163,8 +163,6 @@ struct e1000_tx {
 	struct e1000_frame frame;
 	struct e1000_tally tally;
 	bool reported; /* a status was written back during this batch */
-	bool blocked;  /* the backend had no room; its writable() resumes */
-	bool more;     /* the turn ended before the ring did */
 	/* without the zero-copy rung: */
 	struct iovec bounce_iov;
 	uint8_t bounce[NET_FRAME_MAX];
@@ -200,7 +198,8 @@ struct e1000 {
 	/* The I/O thread is on its way to the ring (tx), or waits for buffers (rx): see
 	 * e1000_tx_idle() and e1000_rx_starve(). */
 	_Atomic bool tx_awake, rx_starved;
-	_Atomic uint32_t ioaddr; /* of the I/O BAR */
+	_Atomic uint32_t tx_seen, rx_seen; /* the tails then */
+	_Atomic uint32_t ioaddr;           /* of the I/O BAR */
 	/* any thread: a row's account, then the one of E1000_ACCESS_* */
 	struct access access[E1000_ROWS_MAX + E1000_ACCESS_NR];
 	/* nic.work and nic.lock: */
@@ -262,8 +261,9 @@ void e1000_rdt_write(struct e1000 *e, unsigned w, uint32_t val);
 uint32_t e1000_tail(const struct e1000 *e, uint32_t off);
 /* nic_ops of these names. */
 void e1000_poll_begin(struct nic *n);
-bool e1000_poll(struct nic *n);
 void e1000_poll_end(struct nic *n);
+void e1000_look(struct nic *n);
+void e1000_catch_up(struct nic *n);
 /* Does the vCPU that writes word `w` transmit itself? */
 bool e1000_tx_sync(const struct e1000 *e, unsigned w);
 

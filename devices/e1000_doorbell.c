@@ -40,38 +40,37 @@ void e1000_rdt_write(struct e1000 *e, unsigned w, uint32_t val)
 		loop_event_signal(&e->rx_kick);
 }
 
-/* --- polling: doorbells need not wake the worker, which looks by itself --- */
+/* --- polling: doorbells that nobody sees, and a watcher who looks --- */
 
 void e1000_poll_begin(struct nic *n)
 {
-	struct e1000 *e = container_of(n, struct e1000, nic);
-
-	atomic_store(&e->tx_awake, true);
+	(void)n;
 }
 
-bool e1000_poll(struct nic *n)
+void e1000_look(struct nic *n)
 {
 	struct e1000 *e = container_of(n, struct e1000, nic);
-	bool found = false;
 
-	if (e1000_tx_on(e) && !e->tx.blocked &&
-	    (e->tx.more || e1000_tail(e, E1000_TDT) != e->tx.ring.tail)) {
+	/* As if the doorbell had rung just now. */
+	if (!e->tx_awake && e1000_tail(e, E1000_TDT) != e->tx_seen &&
+	    !atomic_exchange(&e->tx_awake, true))
+		loop_event_signal(&e->tx_kick);
+	if (e->rx_starved && e1000_tail(e, E1000_RDT) != e->rx_seen &&
+	    atomic_exchange(&e->rx_starved, false))
+		loop_event_signal(&e->rx_kick);
+}
+
+void e1000_catch_up(struct nic *n)
+{
+	struct e1000 *e = container_of(n, struct e1000, nic);
+
+	if (!e->tx_awake)
 		e1000_tx_run(e);
-		found = true;
-	}
-	if (atomic_load(&e->rx_starved) && e1000_tail(e, E1000_RDT) != e->rx.ring.tail &&
-	    atomic_exchange(&e->rx_starved, false)) {
+	if (e1000_tail(e, E1000_RDT) != e->rx_seen && atomic_exchange(&e->rx_starved, false))
 		e1000_rx_resume(e);
-		found = true;
-	}
-	return found;
 }
 
 void e1000_poll_end(struct nic *n)
 {
-	struct e1000 *e = container_of(n, struct e1000, nic);
-
-	/* To sleep, or not: e1000_tx_idle() looks a last time. */
-	if (!e->tx.blocked)
-		e1000_tx_run(e);
+	e1000_catch_up(n);
 }

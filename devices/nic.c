@@ -9,64 +9,49 @@
 
 #define NIC_STREAK 16 /* wake-ups in quick succession before the worker polls */
 
-static bool nic_look(struct loop_poller *p)
+/* --- polling: while work comes often, somebody looks out for it --- */
+
+static void nic_look(struct watch *w)
 {
-	struct nic *n = container_of(p, struct nic, poller);
-	bool found;
+	struct nic *n = container_of(w, struct nic, watch);
+
+	n->ops->look(n);
+}
+
+static void nic_poll_begin(struct nic *n)
+{
+	n->polling = true;
+	counter_inc(&n->stat.poll_spells);
+	n->ops->poll_begin(n);
+	watch_on(n->m->watcher, &n->watch);
+	loop_timer_set(&n->poll_timer, (uint64_t)n->cfg.poll_us * 1000);
+}
+
+static void nic_poll_tick(struct loop_timer *t)
+{
+	struct nic *n = container_of(t, struct nic, poll_timer);
 
 	lock_take(&n->work);
-	found = n->ops->poll(n) || n->woken;
+	if (n->woken) {
+		/* The watcher may have had no time: this bounds how long anything waits. */
+		n->ops->catch_up(n);
+		loop_timer_set(t, (uint64_t)n->cfg.poll_us * 1000);
+	} else {
+		watch_off(&n->watch);
+		n->polling = false;
+		n->streak = 0;
+		n->ops->poll_end(n);
+	}
 	n->woken = false;
 	lock_drop(&n->work);
-	return found;
 }
 
-static void nic_idle(struct loop_poller *p)
+/* Work came. Has it come often enough, for long enough, to look out for it? */
+static bool nic_busy(struct nic *n)
 {
-	struct nic *n = container_of(p, struct nic, poller);
+	uint64_t now = loop_now();
 
-	lock_take(&n->work);
-	n->polling = false;
-	n->streak = 0;
-	n->ops->poll_end(n);
-	lock_drop(&n->work);
-}
-
-void nic_init(struct nic *n, const struct nic_ops *ops, struct machine *m,
-	      const struct nic_config *cfg, struct net *be)
-{
-	n->ops = ops;
-	n->cfg = *cfg;
-	n->m = m;
-	n->be = be;
-	n->poller = (struct loop_poller){
-		.look = nic_look,
-		.idle = nic_idle,
-		.ns = nic_has(n, RUNG_POLL) ? (uint64_t)cfg->poll_us * 1000 : 0,
-	};
-	if (!nic_has(n, RUNG_OFFLOAD_TX))
-		be->tx_offload = 0; /* net_send() finishes frames */
-	lock_init(&n->work);
-	lock_init(&n->lock);
-}
-
-void nic_fini(struct nic *n)
-{
-	net_close(n->be);
-	lock_destroy(&n->lock);
-	lock_destroy(&n->work);
-}
-
-void nic_destroy(struct nic *n)
-{
-	if (n)
-		n->ops->destroy(n);
-}
-
-/* Work came at `now`. Has it come often enough, for long enough, to look out for it? */
-static bool nic_busy(struct nic *n, uint64_t now)
-{
-	n->streak = now - n->active < n->poller.ns ? n->streak + 1 : 0;
+	n->streak = now - n->active < (uint64_t)n->cfg.poll_us * 1000 ? n->streak + 1 : 0;
 	n->active = now;
 	return n->streak >= NIC_STREAK;
 }
@@ -76,12 +61,42 @@ void nic_work_begin(struct nic *n)
 	lock_take(&n->work);
 	counter_inc(&n->stat.wakeups);
 	n->woken = true;
-	if (n->polling || !n->poller.ns || !nic_busy(n, loop_now()))
-		return;
-	n->polling = true;
-	counter_inc(&n->stat.poll_spells);
-	n->ops->poll_begin(n);
-	loop_poll(n->m->loop, &n->poller);
+	if (!n->polling && nic_has(n, RUNG_POLL) && nic_busy(n))
+		nic_poll_begin(n);
+}
+
+/* --- */
+
+int nic_init(struct nic *n, const struct nic_ops *ops, struct machine *m,
+	     const struct nic_config *cfg, struct net *be)
+{
+	n->ops = ops;
+	n->cfg = *cfg;
+	n->m = m;
+	n->be = be;
+	lock_init(&n->work);
+	lock_init(&n->lock);
+	if (!nic_has(n, RUNG_OFFLOAD_TX))
+		be->tx_offload = 0; /* net_send() finishes frames */
+	n->watch.look = nic_look;
+	watcher_add(m->watcher, &n->watch);
+	n->poll_timer.f.fd = -1;
+	return loop_timer_init(m->loop, &n->poll_timer, nic_poll_tick);
+}
+
+void nic_fini(struct nic *n)
+{
+	watcher_remove(n->m->watcher, &n->watch);
+	loop_timer_destroy(&n->poll_timer);
+	net_close(n->be);
+	lock_destroy(&n->lock);
+	lock_destroy(&n->work);
+}
+
+void nic_destroy(struct nic *n)
+{
+	if (n)
+		n->ops->destroy(n);
 }
 
 void nic_guest_fault(struct nic *n, const char *why)

@@ -63,7 +63,7 @@ struct nic_config {
 	uint8_t mac[6];
 	unsigned mtu;     /* 68..65535, 0: say nothing (1500) */
 	unsigned rungs;   /* BIT(RUNG_*): ladder.h */
-	unsigned poll_us; /* rung poll: while work comes at least that often */
+	unsigned poll_us; /* rung poll: while work comes at least that often; not 0 */
 };
 
 struct nic;
@@ -73,11 +73,14 @@ struct nic_ops {
 	void (*destroy)(struct nic *n);
 	/* Add model-specific members to an open JSON object; may be NULL. */
 	void (*stats)(struct nic *n, struct json *j);
-	/* The worker begins to poll, looks (true: there was something to do), and ends. From
-	 * begin to end the driver's doorbells need not wake it. I/O thread, work held. */
+	/* From begin to end the watcher rings in the driver's place. I/O thread, work held. */
 	void (*poll_begin)(struct nic *n);
-	bool (*poll)(struct nic *n);
 	void (*poll_end)(struct nic *n);
+	/* Does the driver want something that it would have rung for? Then wake the worker.
+	 * Watcher's thread. */
+	void (*look)(struct nic *n);
+	/* Do what waits, rung for or not. I/O thread, work held. */
+	void (*catch_up)(struct nic *n);
 	/* Call `fn` for each account of registers and queues that the model keeps. */
 	void (*accounts)(struct nic *n, access_fn *fn, void *ctx);
 };
@@ -93,12 +96,13 @@ struct nic {
 	struct lock work;
 	struct lock lock;
 	struct nic_stat stat;
+	struct watch watch;
 	/* I/O thread: */
-	struct loop_poller poller;
-	uint64_t active; /* loop_now() when there was work last */
-	unsigned streak; /* times in a row that this was less than poll_us before */
-	bool woken;      /* since the poller looked last */
-	bool polling;    /* changed with work held */
+	struct loop_timer poll_timer; /* ends the polling, or has the worker catch up */
+	uint64_t active;              /* loop_now() when there was work last */
+	unsigned streak;              /* times in a row that this was soon after the last */
+	bool woken;                   /* since poll_timer expired last */
+	bool polling;                 /* changed with work held */
 };
 
 /*
@@ -116,9 +120,10 @@ static inline bool nic_has(const struct nic *n, enum ladder_rung r)
 	return n->cfg.rungs & BIT(r);
 }
 
-/* For the two models: common members, and their release. */
-void nic_init(struct nic *n, const struct nic_ops *ops, struct machine *m,
-	      const struct nic_config *cfg, struct net *be);
+/* For the two models: common members, and their release. 0 or -errno; nic_fini() in
+ * either case. */
+int nic_init(struct nic *n, const struct nic_ops *ops, struct machine *m,
+	     const struct nic_config *cfg, struct net *be);
 void nic_fini(struct nic *n); /* closes the backend, destroys the locks */
 void nic_destroy(struct nic *n);
 

@@ -191,6 +191,20 @@ static int vnet_tx_one(struct vnet *v)
 	return 1;
 }
 
+/* The queue is empty. True: not any more. */
+static bool vnet_tx_sleep(struct vnet *v)
+{
+	struct virtq *q = vnet_q(v, VNET_TX);
+
+	if (!v->nic.polling)
+		return virtq_kick_enable(q);
+	/* The watcher rings. First the flag, then the look: pairs with vnet_look(). */
+	v->tx_idx = virtq_avail_idx(q);
+	v->tx_seen = q->next_avail;
+	v->tx_awake = false;
+	return virtq_waits(q);
+}
+
 /* The doorbell, or our own poke: drain the ring, up to a batch. */
 static void vnet_tx_kick(struct vnet *v)
 {
@@ -201,6 +215,7 @@ static void vnet_tx_kick(struct vnet *v)
 
 	if (v->tx.blocked)
 		return;
+	v->tx_awake = true;
 	while (got >= 0 && n < turn) {
 		if (quiet)
 			virtq_kick_disable(q);
@@ -210,13 +225,13 @@ static void vnet_tx_kick(struct vnet *v)
 		n += got > 0;
 		if (got)
 			continue;
-		/* Empty: ask for a kick, then look once more. Who polls will look anyway. */
-		if (v->nic.polling || !virtq_kick_enable(q))
+		/* Empty: ask for a kick, then look once more. */
+		if (!vnet_tx_sleep(v))
 			break;
 	}
 	if (n)
 		counter_inc(&v->nic.stat.tx_batches);
-	if (n == turn && !v->nic.polling)
+	if (n == turn)
 		vnet_poke(v, VNET_TX);
 	vnet_irq_update(v, VNET_TX);
 }
@@ -389,6 +404,7 @@ static void vnet_reset(void *dev)
 	struct vnet *v = dev;
 
 	v->running = false;
+	v->tx_awake = true; /* there is nothing to look at */
 	v->guest_offloads = 0;
 	v->tx.blocked = false;
 	v->rx = (struct vnet_rx){ .starved = true };
@@ -416,38 +432,25 @@ static void vnet_kick(void *dev, unsigned q)
 	lock_drop(&v->nic.work);
 }
 
-/* --- polling: the driver is asked not to ring, and the worker looks by itself --- */
-
-static void vnet_poll_begin(struct nic *n)
+/* Let the driver ring again, or go on without, whichever vnet_tx_sleep() finds right. */
+static void vnet_catch_up(struct nic *n)
 {
 	struct vnet *v = vnet_of(n);
 
 	if (vnet_live(v, VNET_TX))
-		virtq_kick_disable(vnet_q(v, VNET_TX));
-}
-
-static bool vnet_poll(struct nic *n)
-{
-	struct vnet *v = vnet_of(n);
-	bool found = false;
-
-	if (vnet_live(v, VNET_TX) && !v->tx.blocked && virtq_waits(vnet_q(v, VNET_TX))) {
 		vnet_tx_kick(v);
-		found = true;
-	}
-	if (v->rx.starved && vnet_live(v, VNET_RX) && virtq_waits(vnet_q(v, VNET_RX))) {
-		vnet_rx_kick(v);
-		found = !v->rx.starved;
-	}
-	return found;
 }
 
-static void vnet_poll_end(struct nic *n)
+/* The driver was asked not to ring: look whether it would have. */
+static void vnet_look(struct nic *n)
 {
 	struct vnet *v = vnet_of(n);
 
-	if (vnet_live(v, VNET_TX))
-		vnet_tx_kick(v); /* asks for kicks again */
+	if (v->tx_awake || __atomic_load_n(v->tx_idx, __ATOMIC_RELAXED) == v->tx_seen ||
+	    atomic_exchange(&v->tx_awake, true))
+		return;
+	v->rung_by_watcher++;
+	loop_event_signal(&v->vp.q[VNET_TX].kick);
 }
 
 /* A doorbell, on the thread of the vCPU that rang: without a worker it transmits. */
@@ -521,9 +524,10 @@ static const struct nic_ops vnet_ops = {
 	.destroy = vnet_destroy,
 	.stats = vnet_stats,
 	.accounts = vnet_accounts,
-	.poll_begin = vnet_poll_begin,
-	.poll = vnet_poll,
-	.poll_end = vnet_poll_end,
+	.poll_begin = vnet_catch_up,
+	.poll_end = vnet_catch_up,
+	.look = vnet_look,
+	.catch_up = vnet_catch_up,
 };
 
 static void vnet_config_init(struct vnet *v)
@@ -574,10 +578,12 @@ struct nic *virtio_net_new(struct machine *m, struct pci_host *pci, unsigned slo
 		net_close(be);
 		return NULL;
 	}
-	nic_init(&v->nic, &vnet_ops, m, cfg, be);
 	v->link_timer.f.fd = -1;
+	v->tx_awake = true;
+	err = nic_init(&v->nic, &vnet_ops, m, cfg, be);
 	vnet_config_init(v);
-	err = vnet_init(v, pci, slot);
+	if (!err)
+		err = vnet_init(v, pci, slot);
 	if (err) {
 		log_error("%s: cannot put a virtio-net in PCI slot %u: %s", cfg->name, slot,
 			  strerror(-err));

@@ -68,6 +68,13 @@ struct vnet {
 	struct virtio_net_config config;
 	/* fixed at create: */
 	struct loop_timer link_timer;
+	/* Does the worker look at the transmit queue, or is going to? If not, it saw the
+	 * driver's idx, which is at *tx_idx, at tx_seen. Then how often somebody rang in the
+	 * driver's place, for the count of doorbells. */
+	_Atomic bool tx_awake; /* true at first */
+	const uint16_t *_Atomic tx_idx;
+	_Atomic uint16_t tx_seen;
+	_Atomic unsigned rung_by_watcher;
 	/* nic.work: */
 	bool running;                /* DRIVER_OK, and nothing fatal since */
 	unsigned poked[VNET_QUEUES]; /* signals of our own among those to come */

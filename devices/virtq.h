@@ -101,6 +101,11 @@ static inline bool virtq_enabled(const struct virtq *q)
 int virtq_pop(struct virtq *q, struct virtq_chain *c, struct iovec *iov, unsigned max);
 /* Is there a chain to take (or a fault to find)? */
 bool virtq_waits(struct virtq *q);
+/* Where the driver's idx is: guest RAM, which stays mapped whatever becomes of the queue. */
+static inline const uint16_t *virtq_avail_idx(const struct virtq *q)
+{
+	return &q->avail->idx;
+}
 /* Put back the chain popped last; nothing may have been popped since. */
 void virtq_unpop(struct virtq *q);
 

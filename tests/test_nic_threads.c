@@ -63,6 +63,7 @@ static void crowd_wait(void *arg)
 	struct crowd *c = arg;
 
 	for (unsigned i = 0; i < 2; i++) {
+		watcher_look(c->r->m->f->m.watcher); /* its thread may get no time */
 		loop_event_signal(&c->fence);
 		while (sem_wait(&c->passed))
 			;
@@ -183,6 +184,7 @@ static void crowd_run(struct crowd *c, void *(*one)(void *), void *(*two)(void *
 {
 	pthread_t loop, vcpu[2];
 
+	ck_assert_int_eq(watcher_start(c->r->m->f->m.watcher), 0);
 	ck_assert_int_eq(pthread_create(&loop, NULL, crowd_loop, c), 0);
 	ck_assert_int_eq(pthread_create(&vcpu[0], NULL, one, c), 0);
 	if (two)
@@ -190,6 +192,7 @@ static void crowd_run(struct crowd *c, void *(*one)(void *), void *(*two)(void *
 	pthread_join(vcpu[0], NULL);
 	if (two)
 		pthread_join(vcpu[1], NULL);
+	watcher_stop(c->r->m->f->m.watcher);
 	loop_stop(c->r->m->f->m.loop);
 	pthread_join(loop, NULL);
 }

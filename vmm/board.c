@@ -171,11 +171,13 @@ static int board_made(const void *part, const char *name)
 static int make_loop(struct board *b)
 {
 	b->m.loop = loop_new();
-	return board_made(b->m.loop, "event loop");
+	b->m.watcher = watcher_new();
+	return board_made(b->m.watcher ? b->m.loop : NULL, "event loop");
 }
 
 static void free_loop(struct board *b)
 {
+	watcher_free(b->m.watcher);
 	loop_free(b->m.loop);
 }
 
@@ -367,7 +369,7 @@ static const struct board_part {
 	{ make_memory, free_memory },         /* 0.., RAM_HIGH_BASE..                */
 	{ make_kernel, NULL },                /* ACPI, kernel, initrd in RAM         */
 	{ make_kvm, free_kvm },               /* PICs, IOAPIC, LAPICs, PIT    GSI 0  */
-	{ make_loop, free_loop },             /* thread "io"                         */
+	{ make_loop, free_loop },             /* threads "io", "watcher"             */
 	{ make_irq, free_irq },               /* lines, messages                     */
 	{ make_com1, free_com1 },             /* PORT_COM1             GSI_COM1      */
 	{ make_com2, free_com2 },             /* PORT_COM2             GSI_COM2      */
@@ -473,6 +475,7 @@ static void board_stop_threads(struct board *b)
 			vcpu_kick(&b->vcpu[i]); /* all first, so that they leave in parallel */
 	for (unsigned i = 0; i < b->n_vcpus; i++)
 		vcpu_stop(&b->vcpu[i]);
+	watcher_stop(b->m.watcher);
 	loop_stop(b->m.loop);
 	pthread_join(b->io, NULL);
 }
@@ -488,12 +491,14 @@ int board_start(struct board *b)
 		return board_fail(EXIT_HOST, "cannot start a thread: %s", strerror(-err));
 	cputime_begin(&b->main_cpu);
 	b->start = loop_now();
+	err = watcher_start(b->m.watcher);
 	for (unsigned i = 0; i < b->n_vcpus && !err; i++)
 		err = vcpu_start(&b->vcpu[i]);
 	if (!err)
 		return 0;
 	board_stop_threads(b);
-	return board_fail(EXIT_HOST, "cannot start a vCPU's thread: %s", strerror(-err));
+	return board_fail(EXIT_HOST, "cannot start the watcher's or a vCPU's thread: %s",
+			  strerror(-err));
 }
 
 void board_wait(struct board *b)

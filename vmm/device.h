@@ -11,6 +11,7 @@
 #include "vmm/gmem.h"
 #include "vmm/irq.h"
 #include "vmm/loop.h"
+#include "vmm/watcher.h"
 
 enum stop_reason {
 	STOP_POWEROFF,   /* the guest entered S5 */
@@ -25,7 +26,8 @@ enum stop_reason {
 struct machine {
 	struct gmem mem;
 	struct bus pio, mmio;
-	struct loop *loop;      /* the I/O thread */
+	struct loop *loop; /* the I/O thread */
+	struct watcher *watcher;
 	struct msi_router *msi; /* NULL: no message-signalled interrupts */
 	/* GSI number to line; lines live as long as the machine. NULL when out of range. */
 	struct irq_line *(*irq)(struct machine *m, unsigned gsi);

@@ -3,7 +3,6 @@
 #include "vmm/loop.h"
 
 #include <errno.h>
-#include <sched.h>
 #include <stdatomic.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -15,8 +14,6 @@ struct loop {
 	int epfd;
 	_Atomic bool stopping;
 	struct loop_event wake; /* makes epoll_wait() see `stopping` */
-	/* loop thread: */
-	struct loop_poller *pollers;
 };
 
 static void loop_woken(struct loop_event *e)
@@ -49,66 +46,23 @@ void loop_free(struct loop *l)
 	free(l);
 }
 
-/* Let each poller look once; those that found nothing for long enough go. */
-static int loop_look(struct loop *l)
-{
-	struct loop_poller **at = &l->pollers, *p;
-	uint64_t now = l->pollers ? loop_now() : 0;
-	int found = 0;
-
-	while ((p = *at)) {
-		if (p->look(p)) {
-			p->until = now + p->ns;
-			found++;
-		} else if (now >= p->until) {
-			*at = p->next; /* idle() may start it again */
-			p->idle(p);
-			continue;
-		}
-		at = &p->next;
-	}
-	return found;
-}
-
 int loop_once(struct loop *l, int ms)
 {
 	struct epoll_event ev[32];
-	int n = epoll_wait(l->epfd, ev, (int)ARRAY_SIZE(ev), l->pollers ? 0 : ms);
+	int n = epoll_wait(l->epfd, ev, (int)ARRAY_SIZE(ev), ms);
 
 	for (int i = 0; i < n; i++) {
 		struct loop_fd *f = ev[i].data.ptr;
 
 		f->ready(f, ev[i].events);
 	}
-	return (n > 0 ? n : 0) + loop_look(l);
-}
-
-void loop_poll(struct loop *l, struct loop_poller *p)
-{
-	for (struct loop_poller *q = l->pollers; q; q = q->next)
-		if (q == p)
-			return;
-	p->until = loop_now() + p->ns;
-	p->next = l->pollers;
-	l->pollers = p;
-}
-
-static void loop_poll_end(struct loop *l)
-{
-	struct loop_poller *p;
-
-	while ((p = l->pollers)) {
-		l->pollers = p->next;
-		p->idle(p);
-	}
+	return n > 0 ? n : 0;
 }
 
 void loop_run(struct loop *l)
 {
 	while (!atomic_load(&l->stopping))
-		if (!loop_once(l, -1) && l->pollers)
-			sched_yield(); /* to the vCPU, where it shares our processor */
-	loop_poll_end(l);
+		loop_once(l, -1);
 	loop_once(l, 0);
 }
 

@@ -34,17 +34,6 @@ struct loop_timer {
 	void (*expired)(struct loop_timer *t); /* loop thread */
 };
 
-/* Something to look for instead of waiting for it, while it comes often. */
-struct loop_poller {
-	/* fixed by the owner; loop thread: */
-	bool (*look)(struct loop_poller *p); /* look and act; true: there was something */
-	void (*idle)(struct loop_poller *p); /* there was nothing for `ns`: it is over */
-	uint64_t ns;
-	/* loop thread: */
-	uint64_t until;
-	struct loop_poller *next;
-};
-
 /* NULL and errno when the host has no descriptors left. */
 struct loop *loop_new(void);
 void loop_free(struct loop *l);
@@ -53,8 +42,7 @@ void loop_free(struct loop *l);
  * ready: a doorbell that rang before is not lost. */
 void loop_run(struct loop *l);
 /* Serve what is ready now, waiting at most `ms` (0: not at all, -1: for ever) for
- * the first, and not at all with a poller, which then looks. Returns the number of
- * callbacks made and of pollers that found something. For tests, and for loop_run(). */
+ * the first. Returns the number of callbacks made. For tests, and for loop_run(). */
 int loop_once(struct loop *l, int ms);
 /* Make loop_run() return soon. Any thread. */
 void loop_stop(struct loop *l);
@@ -74,13 +62,6 @@ void loop_event_destroy(struct loop_event *e);
 int loop_timer_init(struct loop *l, struct loop_timer *t, void (*expired)(struct loop_timer *));
 void loop_timer_set(struct loop_timer *t, uint64_t ns); /* from now; 0 disarms. Any thread. */
 void loop_timer_destroy(struct loop_timer *t);
-
-/*
- * From now on the loop does not sleep: between looks at its sources it calls p->look(), and
- * gives its processor away when there was nothing, until that has lasted p->ns. A poller
- * that runs already is left alone. Loop thread. loop_run() ends pollers (idle()) at its end.
- */
-void loop_poll(struct loop *l, struct loop_poller *p);
 
 /* CLOCK_MONOTONIC in nanoseconds. */
 uint64_t loop_now(void);

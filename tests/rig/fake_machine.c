@@ -69,6 +69,7 @@ struct fake_machine *fake_machine_new(uint64_t ram)
 	bus_init(&f->m.pio, "pio", true);
 	bus_init(&f->m.mmio, "mmio", false);
 	f->m.loop = loop_new();
+	f->m.watcher = watcher_new();
 	BUG_ON(!f->m.loop);
 	for (unsigned i = 0; i < IOAPIC_PINS; i++)
 		f->irq[i].line.set = fake_irq_set;
@@ -84,6 +85,7 @@ struct fake_machine *fake_machine_new(uint64_t ram)
 
 void fake_machine_free(struct fake_machine *f)
 {
+	watcher_free(f->m.watcher);
 	loop_free(f->m.loop);
 	bus_destroy(&f->m.pio);
 	bus_destroy(&f->m.mmio);
@@ -95,7 +97,7 @@ unsigned fake_machine_run(struct fake_machine *f)
 {
 	unsigned done = 0, n;
 
-	while ((n = (unsigned)loop_once(f->m.loop, 0)) > 0) {
+	while (watcher_look(f->m.watcher), (n = (unsigned)loop_once(f->m.loop, 0)) > 0) {
 		done += n;
 		BUG_ON(done > 100000);
 	}
