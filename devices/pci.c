@@ -173,9 +173,24 @@ static bool pci_bar_update(struct pci_dev *d, unsigned n)
 	return !err;
 }
 
+/* Will pci_bar_update() take a BAR of `d` from where it is? */
+static bool pci_bars_move(const struct pci_dev *d)
+{
+	for (unsigned n = 0; n < ARRAY_SIZE(d->bar); n++) {
+		const struct region *r = &d->bar[n].region;
+		uint64_t base = pci_bar_base(d, n);
+
+		if (r->mapped && (r->base != base || !pci_bar_enabled(d, n, base)))
+			return true;
+	}
+	return false;
+}
+
 /* After a change in `d`, whose old place may also have been what kept another off the bus. */
 static void pci_bars_update(struct pci_host *h, struct pci_dev *d)
 {
+	if (d->bars_moving && pci_bars_move(d))
+		d->bars_moving(d);
 	for (unsigned n = 0; n < ARRAY_SIZE(d->bar); n++)
 		if (!pci_bar_update(d, n))
 			counter_inc(&h->undecoded);

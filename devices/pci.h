@@ -36,6 +36,10 @@ struct pci_dev {
 	 * into pci_*() but for pci_bus_master() and pci_intx_set(). */
 	void (*config_reading)(struct pci_dev *d, unsigned off, unsigned size);
 	void (*config_written)(struct pci_dev *d, unsigned off, unsigned size);
+	/* Before one of its BARs leaves its place on the bus, and what pages of it are memory
+	 * go back to the handlers: the last moment to save their contents. May be NULL. The
+	 * same rule, but bus_page_set() and bus_coalesce() are welcome here. */
+	void (*bars_moving)(struct pci_dev *d);
 	struct pci_bar bar[6];
 	/* host lock: */
 	uint8_t config[PCI_CFG_SPACE_SIZE];
@@ -58,7 +62,8 @@ uint64_t pci_undecoded(const struct pci_host *h);
 void pci_init(struct pci_dev *d, const struct pci_id *id);
 
 /* Declare BAR `n`: `size` a power of two (>= 16 memory, >= 4 I/O), 32-bit, not
- * prefetchable. Fill d->bar[n].region's doorbells afterwards, before pci_attach(). */
+ * prefetchable. Fill d->bar[n].region's doorbells and pages afterwards, before
+ * pci_attach(). */
 void pci_bar_init(struct pci_dev *d, unsigned n, bool io, uint64_t size, const char *name,
 		  const struct region_ops *ops, void *dev);
 

@@ -485,6 +485,48 @@ START_TEST(second_host_on_the_same_ports_fails)
 }
 END_TEST
 
+/* The hook sees the BAR where it was, for the last time. */
+static struct {
+	unsigned calls;
+	uint64_t base;
+	bool mapped;
+} moving;
+
+static void toy_bars_moving(struct pci_dev *d)
+{
+	moving.calls++;
+	moving.base = d->bar[0].region.base;
+	moving.mapped = d->bar[0].region.mapped;
+}
+
+START_TEST(device_is_told_before_its_bars_move)
+{
+	uint32_t base;
+
+	setup();
+	memset(&moving, 0, sizeof(moving));
+	a.pci.bars_moving = toy_bars_moving;
+	base = fake_pci_bar(f, 1, 0);
+	decode(1, PCI_COMMAND_MEMORY | PCI_COMMAND_IO);
+	decode(1, PCI_COMMAND_MEMORY | PCI_COMMAND_IO | PCI_COMMAND_MASTER);
+	fake_pci_write(f, 1, PCI_BASE_ADDRESS_0, 4, base);
+	decode(2, PCI_COMMAND_MEMORY);
+	decode(2, 0);
+	ck_assert_uint_eq(moving.calls, 0);
+	fake_pci_write(f, 1, PCI_BASE_ADDRESS_0, 4, base + 0x100000);
+	ck_assert_uint_eq(moving.calls, 1);
+	ck_assert(moving.mapped);
+	ck_assert_uint_eq(moving.base, base);
+	decode(1, 0);
+	ck_assert_uint_eq(moving.calls, 2);
+	ck_assert_uint_eq(moving.base, base + 0x100000);
+	decode(1, 0);
+	fake_pci_write(f, 1, PCI_BASE_ADDRESS_0, 4, base);
+	ck_assert_uint_eq(moving.calls, 2);
+	teardown();
+}
+END_TEST
+
 static const struct test_entry tests[] = {
 	T(identity_reads_back_in_every_width),
 	T(identity_is_read_only),
@@ -511,6 +553,7 @@ static const struct test_entry tests[] = {
 	T(attach_refuses_bars_that_find_no_room),
 	T(device_that_leaves_takes_its_bars_along),
 	T(second_host_on_the_same_ports_fails),
+	T(device_is_told_before_its_bars_move),
 };
 
 CHECK_MAIN("pci", tests)

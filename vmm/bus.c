@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* bus.c: a sorted array of regions, a guess at the last hit, binary search. */
+/*
+ * bus.c: a sorted array of regions, a guess at the last hit, binary search; and what the
+ * hypervisor does for a region while it is mapped.
+ */
 #include "vmm/bus.h"
 
 #include "vmm/log.h"
@@ -14,12 +17,14 @@ void bus_init(struct bus *b, const char *name, bool pio)
 	memset(b, 0, sizeof(*b));
 	b->name = name;
 	b->pio = pio;
+	pthread_mutex_init(&b->change, NULL);
 	pthread_rwlock_init(&b->lock, NULL);
 }
 
 void bus_destroy(struct bus *b)
 {
 	pthread_rwlock_destroy(&b->lock);
+	pthread_mutex_destroy(&b->change);
 }
 
 static bool region_has(const struct region *r, uint64_t addr, unsigned size)
@@ -27,7 +32,7 @@ static bool region_has(const struct region *r, uint64_t addr, unsigned size)
 	return addr >= r->base && addr - r->base < r->size && size <= r->size - (addr - r->base);
 }
 
-/* Index of the first region whose base is above `addr`. Lock held. */
+/* Index of the first region whose base is above `addr`. Either lock held. */
 static unsigned bus_above(const struct bus *b, uint64_t addr)
 {
 	unsigned lo = 0, hi = b->n;
@@ -43,7 +48,7 @@ static unsigned bus_above(const struct bus *b, uint64_t addr)
 	return lo;
 }
 
-/* Hand the region's doorbells to the hypervisor or take them back. Lock held. */
+/* Hand the region's doorbells to the hypervisor or take them back. bus.change held. */
 static void bus_doorbells(struct bus *b, struct region *r, bool on)
 {
 	for (unsigned i = 0; b->accel && i < r->n_doorbells; i++) {
@@ -57,6 +62,60 @@ static void bus_doorbells(struct bus *b, struct region *r, bool on)
 	}
 }
 
+/* bus.change held. */
+static int bus_page_change(struct bus *b, struct region *r, struct region_page *p,
+			   enum page_mode mode)
+{
+	uint64_t addr = r->base + p->off;
+	int err = 0;
+
+	if (p->mode == mode)
+		return 0;
+	if (!b->accel || !b->accel->page)
+		return -ENOTSUP;
+	if (!r->mapped || r->base % BUS_PAGE_SIZE)
+		return -ENXIO;
+	if (p->mode != PAGE_TRAP) {
+		err = b->accel->page(b->accel, addr, p->mem, PAGE_TRAP);
+		if (!err)
+			p->mode = PAGE_TRAP;
+	}
+	if (!err && mode != PAGE_TRAP) {
+		err = b->accel->page(b->accel, addr, p->mem, mode);
+		if (!err)
+			p->mode = mode;
+	}
+	return err;
+}
+
+int bus_page_set(struct bus *b, struct region *r, unsigned page, enum page_mode mode)
+{
+	struct region_page *p = &r->page[page];
+	int err;
+
+	BUG_ON(page >= r->n_pages || p->off % BUS_PAGE_SIZE || p->off >= r->size ||
+	       (uintptr_t)p->mem % BUS_PAGE_SIZE);
+	pthread_mutex_lock(&b->change);
+	err = bus_page_change(b, r, p, mode);
+	pthread_mutex_unlock(&b->change);
+	return err;
+}
+
+/* The handlers have the whole region again, as when it was mapped. bus.change held. */
+static void bus_pages_back(struct bus *b, struct region *r)
+{
+	for (unsigned i = 0; i < r->n_pages; i++) {
+		int err = bus_page_change(b, r, &r->page[i], PAGE_TRAP);
+
+		/* The device gets no more of this page's writes, which is the guest's loss. */
+		if (err)
+			log_error("%s: cannot take the page at +%#" PRIx64 " from the guest: %s",
+				  r->name, r->page[i].off, strerror(-err));
+		r->page[i].mode = PAGE_TRAP;
+	}
+}
+
+/* bus.change held. */
 static int bus_insert(struct bus *b, struct region *r, uint64_t base)
 {
 	unsigned at = bus_above(b, base);
@@ -69,38 +128,49 @@ static int bus_insert(struct bus *b, struct region *r, uint64_t base)
 		return -EEXIST;
 	if (at < b->n && b->r[at]->base - base < r->size)
 		return -EEXIST;
+	pthread_rwlock_wrlock(&b->lock);
 	memmove(&b->r[at + 1], &b->r[at], (b->n - at) * sizeof(b->r[0]));
 	b->r[at] = r;
 	b->n++;
 	r->base = base;
 	r->mapped = true;
-	bus_doorbells(b, r, true);
+	pthread_rwlock_unlock(&b->lock);
 	return 0;
+}
+
+static void bus_remove(struct bus *b, struct region *r)
+{
+	unsigned at = bus_above(b, r->base) - 1;
+
+	BUG_ON(b->r[at] != r);
+	pthread_rwlock_wrlock(&b->lock);
+	b->n--;
+	memmove(&b->r[at], &b->r[at + 1], (b->n - at) * sizeof(b->r[0]));
+	r->mapped = false;
+	pthread_rwlock_unlock(&b->lock);
 }
 
 int bus_map(struct bus *b, struct region *r, uint64_t base)
 {
 	int err;
 
-	pthread_rwlock_wrlock(&b->lock);
+	pthread_mutex_lock(&b->change);
 	err = bus_insert(b, r, base);
-	pthread_rwlock_unlock(&b->lock);
+	if (!err)
+		bus_doorbells(b, r, true);
+	pthread_mutex_unlock(&b->change);
 	return err;
 }
 
 void bus_unmap(struct bus *b, struct region *r)
 {
-	pthread_rwlock_wrlock(&b->lock);
+	pthread_mutex_lock(&b->change);
 	if (r->mapped) {
-		unsigned at = bus_above(b, r->base) - 1;
-
-		BUG_ON(b->r[at] != r);
+		bus_pages_back(b, r);
 		bus_doorbells(b, r, false);
-		b->n--;
-		memmove(&b->r[at], &b->r[at + 1], (b->n - at) * sizeof(b->r[0]));
-		r->mapped = false;
+		bus_remove(b, r);
 	}
-	pthread_rwlock_unlock(&b->lock);
+	pthread_mutex_unlock(&b->change);
 }
 
 static struct region *bus_lookup(struct bus *b, uint64_t addr, unsigned size)

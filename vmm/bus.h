@@ -14,6 +14,10 @@
  * (struct bus_accel, KVM's ioeventfd) so that no exit reaches us; when it does
  * not, the write arrives at the region's write() as usual, which must do the
  * same as the eventfd would.
+ *
+ * Nor need every page of a region be served by its handlers all the time: the
+ * hypervisor may let the guest reach memory there (struct region_page), wholly
+ * or for reads alone.
  */
 #ifndef DUET_BUS_H
 #define DUET_BUS_H
@@ -40,7 +44,25 @@ struct doorbell {
 	int fd;        /* eventfd, owned by the device, signalled by the hypervisor */
 };
 
+/* Who answers for a page of a region. */
+enum page_mode {
+	PAGE_TRAP, /* the handlers: every access exits */
+	PAGE_RAM,  /* memory: none does */
+	PAGE_ROM,  /* memory for reads; writes exit, or end in a doorbell or zone there */
+};
+
+#define BUS_PAGE_SIZE 4096
+
+struct region_page {
+	/* fixed: */
+	uint64_t off; /* in the region, a multiple of BUS_PAGE_SIZE */
+	void *mem;    /* BUS_PAGE_SIZE bytes, aligned to it, the device's */
+	/* bus.change: */
+	enum page_mode mode;
+};
+
 #define REGION_DOORBELLS 8
+#define REGION_PAGES     4
 
 /*
  * Embedded in the device that owns it; the device outlives the vCPU threads, so
@@ -53,7 +75,9 @@ struct region {
 	uint64_t size;
 	struct doorbell doorbell[REGION_DOORBELLS];
 	unsigned n_doorbells;
-	/* bus lock: */
+	struct region_page page[REGION_PAGES];
+	unsigned n_pages;
+	/* written under both of the bus's locks: */
 	uint64_t base;
 	bool mapped;
 	/* any thread: */
@@ -63,6 +87,9 @@ struct region {
 /* What a hypervisor can do to spare us an exit. 0 or -errno. */
 struct bus_accel {
 	int (*doorbell)(struct bus_accel *a, uint64_t addr, const struct doorbell *d, bool on);
+	/* The page at `addr` goes from PAGE_TRAP to another mode, or back. When it is back,
+	 * no vCPU writes `mem` any more. NULL: cannot. */
+	int (*page)(struct bus_accel *a, uint64_t addr, void *mem, enum page_mode mode);
 };
 
 #define BUS_REGIONS 64
@@ -71,8 +98,9 @@ struct bus {
 	const char *name;
 	bool pio;                /* which trace class, and KVM's flag for doorbells */
 	struct bus_accel *accel; /* NULL: none. Set before the first bus_map(). */
-	pthread_rwlock_t lock;   /* held for lookups and changes, never during a handler */
-	/* lock: */
+	pthread_mutex_t change;  /* outer; held while the hypervisor follows, which takes time */
+	pthread_rwlock_t lock;   /* inner; for lookups, so that these need not wait for it */
+	/* written under both: */
 	struct region *r[BUS_REGIONS]; /* sorted by base */
 	unsigned n;
 	/* any thread: */
@@ -88,8 +116,20 @@ void bus_destroy(struct bus *b);
  * when it is empty, wraps or is mapped already, -ENOSPC when the bus is full.
  */
 int bus_map(struct bus *b, struct region *r, uint64_t base);
-/* Take it away; harmless when it is not mapped. */
+/* Take it away, all its pages back at PAGE_TRAP; harmless when it is not mapped. */
 void bus_unmap(struct bus *b, struct region *r);
+
+/*
+ * Who shall answer for page `page` of `r`. Any thread, also one in a handler; not from a
+ * bus_accel. 0; -ENOTSUP: no hypervisor that can; -ENXIO: `r` is not mapped, or not at the
+ * start of a page; -EEXIST: the guest has put it where memory is; another -errno. After an
+ * error the mode is the old one, or PAGE_TRAP where that lies between the two.
+ *
+ * When it has returned from leaving PAGE_RAM, no vCPU writes the page's memory any more.
+ * In the other direction the border is not as sharp: a write that exited before may reach
+ * write() after bus_page_set() has returned.
+ */
+int bus_page_set(struct bus *b, struct region *r, unsigned page, enum page_mode mode);
 
 /* One access of 1, 2, 4 or 8 bytes, from any thread. */
 uint64_t bus_read(struct bus *b, uint64_t addr, unsigned size);

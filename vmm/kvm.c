@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * kvm.c: opening /dev/kvm with an answer for each way it can go wrong, and the
- * VM-wide ioctls. Nothing here runs while the guest runs, but for doorbells that
- * move when the guest moves a BAR.
+ * VM-wide ioctls. Nothing here runs while the guest runs: that is vmm/kvm_accel.c.
  */
 #include "vmm/kvm.h"
 
@@ -104,22 +103,6 @@ const char *kvm_dev_lacks(int dev)
 	return NULL;
 }
 
-static int kvm_doorbell(struct bus_accel *a, uint64_t addr, const struct doorbell *d, bool on)
-{
-	struct kvm_accel *ka = container_of(a, struct kvm_accel, accel);
-	struct kvm_ioeventfd e = {
-		.addr = addr,
-		.len = d->size,
-		.fd = d->fd,
-		.flags = (ka->pio ? KVM_IOEVENTFD_FLAG_PIO : 0) |
-			 (on ? 0 : KVM_IOEVENTFD_FLAG_DEASSIGN),
-	};
-
-	if (!d->size && !ka->kvm->any_length)
-		return -EOPNOTSUPP;
-	return kvm_ioctl(ka->kvm->vm, KVM_IOEVENTFD, &e);
-}
-
 /* TSS and identity map: pages that KVM needs on Intel hosts without unrestricted guest. */
 static int kvm_set_addresses(struct kvm *k)
 {
@@ -168,8 +151,7 @@ int kvm_open(struct kvm *k, char *why, size_t why_size)
 	int size;
 
 	*k = (struct kvm){ .dev = -1, .vm = -1 };
-	k->pio = (struct kvm_accel){ .accel.doorbell = kvm_doorbell, .kvm = k, .pio = true };
-	k->mmio = (struct kvm_accel){ .accel.doorbell = kvm_doorbell, .kvm = k };
+	kvm_accel_init(k);
 	k->dev = kvm_dev_open(KVM_DEVICE, why, why_size);
 	if (k->dev < 0)
 		return k->dev;
@@ -200,6 +182,7 @@ void kvm_close(struct kvm *k)
 
 int kvm_map_memory(struct kvm *k, const struct gmem *m)
 {
+	k->ram_slots = m->n;
 	for (unsigned i = 0; i < m->n; i++) {
 		struct kvm_userspace_memory_region slot = {
 			.slot = i,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * kvm.h: /dev/kvm and one VM on it: memory slots, the in-kernel interrupt
- * controllers and timer, and doorbells by ioeventfd. vCPUs are vcpu.h,
+ * controllers and timer, and what KVM does to spare us exits. vCPUs are vcpu.h,
  * interrupts irq_kvm.h. Words and numbers: Documentation/virt/kvm/api.rst.
  */
 #ifndef DUET_KVM_H
@@ -17,19 +17,30 @@
 
 struct kvm;
 
-/* The kernel catches a bus's doorbells for us. */
+/* KVM as a bus's helper (bus.h). */
 struct kvm_accel {
 	struct bus_accel accel; /* give this to struct bus */
 	struct kvm *kvm;
 	bool pio;
 };
 
-/* Fixed once kvm_open() has returned; used by all threads. */
+#define KVM_PAGES 64
+
+/* A memory slot for a page of a region. */
+struct kvm_page {
+	bool used;
+	uint64_t gpa;
+};
+
 struct kvm {
+	/* fixed once kvm_open() has returned; used by all threads: */
 	int dev, vm;     /* descriptors of /dev/kvm and of the VM */
 	size_t run_size; /* bytes of a vCPU's shared page(s) */
 	bool any_length; /* ioeventfds may take writes of any size */
 	struct kvm_accel pio, mmio;
+	unsigned ram_slots; /* 0.. are RAM; once kvm_map_memory() has returned */
+	/* the MMIO bus's `change`: */
+	struct kvm_page page[KVM_PAGES]; /* slot ram_slots + i is page[i] */
 };
 
 /*
@@ -55,6 +66,9 @@ void kvm_close(struct kvm *k);
 
 /* Make guest RAM visible to the guest; `m` must outlive the VM. 0 or -errno. */
 int kvm_map_memory(struct kvm *k, const struct gmem *m);
+
+/* k->pio, k->mmio: doorbells by ioeventfd, pages by memory slots. For kvm_open(). */
+void kvm_accel_init(struct kvm *k);
 
 /* ioctl() that returns -errno and is not disturbed by signals. */
 int kvm_ioctl(int fd, unsigned long request, void *arg);

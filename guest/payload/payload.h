@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * payload.h: what the bare-metal guests and tests/kvm/test_payloads.c agree on.
+ * payload.h: what the bare-metal guests and the programs in tests/kvm agree on.
  * A payload starts at PAYLOAD_BASE in 32-bit protected mode with flat segments (or in
  * 64-bit mode, where its name says so), interrupts off, and ends with a status at the
  * debug-exit port: PASS, or the number of the step that went wrong.
@@ -26,6 +26,20 @@
 #define TEST_RAISE (TEST_PORT + 8)  /* the line whose GSI is the value goes up */
 #define TEST_LOWER (TEST_PORT + 9)  /* and down */
 #define TEST_FIRE  (TEST_PORT + 10) /* the message is sent */
+
+/* A byte that the test acts upon, and one that it answers with. */
+#define TEST_COMMAND (TEST_PORT + 11)
+#define TEST_ASK     (TEST_PORT + 14)
+
+/* Pages of TEST_MMIO. page.S has them turned by TEST_COMMAND: page << 4 | page_mode. */
+#define TEST_PAGE0      (TEST_MMIO + 0x1000)
+#define TEST_PAGE1      (TEST_MMIO + 0x3000)
+#define TEST_PAGES_SIZE 0x4000
+#define TEST_TRAP       0
+#define TEST_RAM        1
+#define TEST_ROM        2
+/* A dword of RAM that the test sets when the payload shall come to its end. */
+#define TEST_ENOUGH 0x5ff0
 
 /* Doorbells in TEST_MMIO and TEST_PORT: offset of one of 2 bytes, 4 bytes, any size. */
 #define TEST_BELL2    0x100

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: MIT */
+/* test_accel.c: what KVM does to spare the guest exits, as bus.h and irq.h promise it. */
+#include "tests/rig/bench.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* --- pages ------------------------------------------------------------------------ */
+
+static _Alignas(4096) uint8_t memory[2][4096];
+
+static int turned; /* the first error of bus_page_set() */
+
+static int page_turn(unsigned page, enum page_mode mode)
+{
+	int err = bus_page_set(&bench.b.m.mmio, &bench.mmio, page, mode);
+
+	if (err && !turned)
+		turned = err;
+	return err;
+}
+
+static void page_command(uint8_t val)
+{
+	static const enum page_mode modes[] = {
+		[TEST_TRAP] = PAGE_TRAP, [TEST_RAM] = PAGE_RAM, [TEST_ROM] = PAGE_ROM
+	};
+
+	page_turn(val >> 4, modes[(val & 15) % ARRAY_SIZE(modes)]);
+}
+
+static void page_build(const char *name)
+{
+	memset(memory, 0, sizeof(memory));
+	turned = 0;
+	bench_build(name, 1, BOOT_FLAT32);
+	bench.command = page_command;
+	bench.mmio.size = TEST_PAGES_SIZE;
+	bench.mmio.page[0] =
+		(struct region_page){ .off = TEST_PAGE0 - TEST_MMIO, .mem = memory[0] };
+	bench.mmio.page[1] =
+		(struct region_page){ .off = TEST_PAGE1 - TEST_MMIO, .mem = memory[1] };
+	bench.mmio.n_pages = 2;
+}
+
+static uint32_t page_dword(unsigned page, unsigned off)
+{
+	return __atomic_load_n((uint32_t *)&memory[page][off], __ATOMIC_RELAXED);
+}
+
+START_TEST(page_is_memory_while_it_is_turned)
+{
+	page_build("page");
+	bench_map();
+	bench_pass();
+	ck_assert_int_eq(turned, 0);
+	ck_assert_uint_eq(bench.n, 6);
+	expect_log(0, TEST_PAGE0 - TEST_MMIO, 4, 1);
+	expect_log(1, TEST_PAGE1 - TEST_MMIO, 4, 2);
+	expect_log(2, TEST_PAGE0 - TEST_MMIO + 0x1000, 4, 3);
+	expect_log(3, TEST_PAGE0 - TEST_MMIO, 4, 4);
+	expect_log(4, TEST_PAGE0 - TEST_MMIO + 0xffc, 2, 5);
+	expect_log(5, TEST_PAGE0 - TEST_MMIO, 4, 6);
+	ck_assert_uint_eq(page_dword(0, 0), 0x12345679);
+	ck_assert_uint_eq(memory[0][0xffc], 0x9a);
+	ck_assert_uint_eq(page_dword(1, 0), 0x77);
+	/* 6 writes and 3 reads */
+	ck_assert_uint_eq(counter_get(&bench.b.vcpu[0].exits[KVM_EXIT_MMIO]), 9);
+	bench_free();
+}
+END_TEST
+
+static struct {
+	_Atomic uint32_t last; /* value that reached the device */
+	_Atomic uint32_t gaps; /* values that were missing before it */
+	_Atomic uint64_t stores;
+} count;
+
+/* The last value is either in memory or was seen here, whichever is higher: on one vCPU
+ * nothing is written while it waits for us. */
+static uint32_t count_value(void)
+{
+	uint32_t mem = page_dword(0, 0), seen = atomic_load(&count.last);
+
+	return mem > seen ? mem : seen;
+}
+
+static void count_store(uint64_t off, unsigned size, uint64_t val)
+{
+	if (off != TEST_PAGE0 - TEST_MMIO || size != 4 || val != count_value() + 1)
+		atomic_fetch_add(&count.gaps, 1);
+	atomic_store(&count.last, (uint32_t)val);
+	atomic_fetch_add(&count.stores, 1);
+}
+
+/* Until the guest has stored to memory (RAM) or to the device, or its thread is gone. */
+static bool count_waits(bool ram)
+{
+	uint32_t mem = page_dword(0, 0);
+	uint64_t stores = atomic_load(&count.stores), end = loop_now() + UINT64_C(20000000000);
+
+	while (loop_now() < end)
+		if (ram ? page_dword(0, 0) != mem : atomic_load(&count.stores) != stores)
+			return true;
+	return false;
+}
+
+#define FLIPS 200
+
+START_TEST(nothing_is_lost_while_a_page_flips)
+{
+	uint32_t enough = 1;
+	bool moves = true;
+
+	memset(&count, 0, sizeof(count));
+	page_build("count");
+	bench.store = count_store;
+	bench_map();
+	ck_assert_int_eq(board_start(&bench.b), 0);
+	for (unsigned i = 0; i < FLIPS && moves && !turned; i++) {
+		moves = count_waits(false) && !page_turn(0, PAGE_RAM) && count_waits(true);
+		if (i % 2) /* by way of ROM */
+			moves = moves && !page_turn(0, PAGE_ROM) && count_waits(false);
+		page_turn(0, PAGE_TRAP);
+	}
+	ck_assert_int_eq(gm_write(&bench.b.m.mem, TEST_ENOUGH, &enough, sizeof(enough)), 0);
+	board_wait(&bench.b);
+	ck_assert_int_eq(board_exit_status(&bench.b), PASS);
+	ck_assert_int_eq(turned, 0);
+	ck_assert(moves);
+	ck_assert_uint_eq(atomic_load(&count.gaps), 0);
+	ck_assert_uint_eq(bench.n, 1);
+	expect_log(0, 0, 4, count_value()); /* the last one arrived, too */
+	bench_free();
+}
+END_TEST
+
+/* As a guest's BAR on top of its memory would be. */
+START_TEST(page_over_ram_is_refused)
+{
+	page_build("page");
+	ck_assert_int_eq(bus_map(&bench.b.m.mmio, &bench.mmio, 0x100000), 0);
+	ck_assert_int_eq(page_turn(0, PAGE_RAM), -EEXIST);
+	ck_assert_int_eq(bench.mmio.page[0].mode, PAGE_TRAP);
+	bus_unmap(&bench.b.m.mmio, &bench.mmio);
+	bench_map();
+	ck_assert_int_eq(page_turn(0, PAGE_RAM), 0);
+	bench_free(); /* with the page turned */
+}
+END_TEST
+
+/* More turns than there are slots, each at another address. */
+START_TEST(slots_are_given_back)
+{
+	struct bus *mmio;
+
+	page_build("page");
+	mmio = &bench.b.m.mmio;
+	for (unsigned i = 0; i < 2 * KVM_PAGES; i++) {
+		ck_assert_int_eq(bus_map(mmio, &bench.mmio, TEST_MMIO + i * TEST_PAGES_SIZE), 0);
+		ck_assert_int_eq(page_turn(0, PAGE_RAM), 0);
+		ck_assert_int_eq(page_turn(1, PAGE_ROM), 0);
+		bus_unmap(mmio, &bench.mmio);
+	}
+	bench_free();
+}
+END_TEST
+
+static const struct test_entry tests[] = {
+	T(page_is_memory_while_it_is_turned),
+	T(nothing_is_lost_while_a_page_flips),
+	T(page_over_ram_is_refused),
+	T(slots_are_given_back),
+};
+
+int main(void)
+{
+	return bench_main("accel", tests, ARRAY_SIZE(tests));
+}
