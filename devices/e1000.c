@@ -34,9 +34,6 @@
 
 /* 2. State: struct e1000 in e1000.h */
 
-#define E1000_BAR_MEM 0
-#define E1000_BAR_IO  2 /* as on the real part; BAR 1 would be the flash */
-
 static void e1000_rx_done(struct e1000 *e);
 
 /* 3. Registers */
@@ -50,6 +47,7 @@ void e1000_wake(struct e1000 *e)
 void e1000_tctl_write(struct e1000 *e, unsigned w, uint32_t val)
 {
 	(void)w, (void)val;
+	e1000_ram_off(e); /* until the worker finds both rings enabled and busy */
 	e1000_wake(e);
 }
 
@@ -61,6 +59,7 @@ void e1000_rctl_write(struct e1000 *e, unsigned w, uint32_t val)
 	unsigned i = (val >> E1000_RCTL_BSIZE_SHIFT) & 3;
 
 	(void)w;
+	e1000_ram_off(e);
 	rx->shift = shift[i | (val & E1000_RCTL_BSEX ? 4 : 0)];
 	rx->want = (max + BIT(rx->shift) - 1) >> rx->shift;
 	e1000_wake(e);
@@ -95,7 +94,7 @@ static void e1000_tx_report(struct e1000 *e, uint32_t at)
 	/* Only the status: a context's other fields are the driver's [3.3.6]. Release:
 	 * the driver may reuse the buffers once it sees DD (its own read barrier). */
 	__atomic_store_n(sta, E1000_TXD_STA_DD, __ATOMIC_RELEASE);
-	e->tx.reported = true;
+	e->tx.reported++;
 }
 
 /* What was held back is reported now. */
@@ -150,6 +149,7 @@ static void e1000_tx_desc(struct e1000 *e, const struct e1000_desc *d, uint32_t 
 		why = "packet without an end fills the ring";
 	if (why)
 		e1000_tx_bad(e, why);
+	e->tx.urgent |= !(d->rest & E1000_TXD_IDE);
 	if ((d->rest & E1000_TXD_RS) && p->bad)
 		e1000_tx_report(e, at);
 	else if (d->rest & E1000_TXD_RS)
@@ -211,6 +211,16 @@ bool e1000_tx_on(const struct e1000 *e)
 	return (e1000_get(e, E1000_TCTL) & E1000_TCTL_EN) && pci_bus_master(&e->nic.pci);
 }
 
+/* Nothing to send: is an interrupt due that was put off? */
+static void e1000_tx_remind(struct e1000 *e)
+{
+	if (!e->late_due)
+		return;
+	lock_take(&e->nic.lock);
+	e1000_irq_tx_done(e, 0);
+	lock_drop(&e->nic.lock);
+}
+
 /* Nothing more to send: sleep, unless TDT moved meanwhile. */
 static bool e1000_tx_idle(struct e1000 *e)
 {
@@ -230,14 +240,13 @@ static void e1000_tx_publish(struct e1000 *e)
 	uint32_t open = e->tx.pkt.descs; /* not done with those */
 	uint32_t causes = r->head == r->tail ? E1000_ICR_TXQE : 0;
 
-	if (e->tx.reported)
-		causes |= E1000_ICR_TXDW;
-	e->tx.reported = false;
 	lock_take(&e->nic.lock);
-	e1000_set(e, E1000_TDH, r->head - open + (r->head < open ? r->size : 0));
+	e1000_publish(e, E1000_TDH, r->head - open + (r->head < open ? r->size : 0));
 	e1000_fold_tx(e);
-	e1000_irq_raise(e, causes);
+	e1000_irq_tx_done(e, causes);
 	lock_drop(&e->nic.lock);
+	e->tx.reported = 0;
+	e->tx.urgent = false;
 }
 
 static bool e1000_tx_batch(struct e1000 *e)
@@ -288,6 +297,7 @@ void e1000_tx_run(struct e1000 *e)
 	if (e1000_ring_avail(&e->tx.ring))
 		goto again;
 idle:
+	e1000_tx_remind(e);
 	if (e1000_tx_idle(e))
 		return;
 again:
@@ -381,7 +391,7 @@ static void e1000_rx_done(struct e1000 *e)
 		causes |= E1000_ICR_RXO;
 	rx->delivered = 0;
 	lock_take(&e->nic.lock);
-	e1000_set(e, E1000_RDH, rx->ring.head);
+	e1000_publish(e, E1000_RDH, rx->ring.head);
 	e1000_fold_rx(e);
 	e1000_irq_raise(e, causes);
 	lock_drop(&e->nic.lock);
@@ -438,6 +448,10 @@ void e1000_irq_raise(struct e1000 *e, uint32_t causes)
 
 	if (!causes)
 		return;
+	if (e->late_due) { /* goes along */
+		causes |= E1000_ICR_TXDW;
+		e->late_due = 0;
+	}
 	e1000_set(e, E1000_ICR, e1000_get(e, E1000_ICR) | causes);
 	e1000_irq_update(e);
 	if (counter_get(&e->nic.stat.irqs) == before)
@@ -450,6 +464,7 @@ void e1000_irq_raise(struct e1000 *e, uint32_t causes)
  * frame is in flight, and none follows before the enable bits are set again. */
 static void e1000_reset(struct e1000 *e)
 {
+	e1000_ram_off(e);
 	for (unsigned i = 0; i < e1000_table_rows; i++) {
 		const struct e1000_reg *r = &e1000_table[i];
 
@@ -463,7 +478,7 @@ static void e1000_reset(struct e1000 *e)
 	e->mw = (struct e1000_microwire){ .bits = 0 };
 	e->tx.ctx[0] = e->tx.ctx[1] = (struct e1000_ctx){ .mss = 0 };
 	e->rx.held = false;
-	e->line_at = 0;
+	e->line_at = e->late_due = 0;
 	atomic_store(&e->rx_starved, false);
 	e1000_rctl_write(e, E1000_RCTL / 4, 0);
 	e1000_tx_ring_write(e, E1000_TDH / 4, 0);
@@ -510,6 +525,7 @@ static void e1000_destroy(struct nic *n)
 	loop_event_destroy(&e->rx_kick);
 	loop_timer_destroy(&e->itr_timer);
 	nic_fini(n);
+	free(e->pages);
 	free(e);
 }
 
@@ -535,8 +551,15 @@ static int e1000_attach(struct e1000 *e, struct pci_host *pci, unsigned slot)
 
 	pci_init(d, &e1000_pci_id);
 	d->config_written = e1000_config_written;
+	d->bars_moving = e1000_bars_moving;
 	pci_bar_init(d, E1000_BAR_MEM, false, E1000_MEM_SIZE, e->nic.cfg.name, &e1000_mem_ops, e);
 	pci_bar_init(d, E1000_BAR_IO, true, E1000_IO_SIZE, e->nic.cfg.name, &e1000_io_ops, e);
+	d->bar[E1000_BAR_MEM].region.n_pages = E1000_PAGES;
+	for (unsigned i = 0; i < E1000_PAGES; i++)
+		d->bar[E1000_BAR_MEM].region.page[i] = (struct region_page){
+			.off = 0x2000 + i * BUS_PAGE_SIZE,
+			.mem = e->pages + i * BUS_PAGE_SIZE / 4,
+		};
 	err = loop_event_init(e->nic.m->loop, &e->tx_kick, e1000_tx_kicked);
 	if (!err)
 		err = loop_event_init(e->nic.m->loop, &e->rx_kick, e1000_rx_kicked);
@@ -551,7 +574,10 @@ struct nic *e1000_new(struct machine *m, struct pci_host *pci, unsigned slot,
 	struct e1000 *e = calloc(1, sizeof(*e));
 	int err;
 
-	if (!e) {
+	if (e)
+		e->pages = aligned_alloc(BUS_PAGE_SIZE, E1000_PAGES * BUS_PAGE_SIZE);
+	if (!e || !e->pages) {
+		free(e);
 		log_error("%s: out of memory", cfg->name);
 		net_close(be);
 		return NULL;

@@ -23,6 +23,11 @@
 
 struct e1000;
 
+#define E1000_BAR_MEM 0
+#define E1000_BAR_IO  2 /* as on the real part; BAR 1 would be the flash */
+/* Pages of BAR 0 that can be memory. */
+enum { E1000_PAGE_RX, E1000_PAGE_TX, E1000_PAGES };
+
 /* --- e1000_table.c --- */
 
 enum e1000_access {
@@ -46,6 +51,8 @@ struct e1000_reg {
 	 * clearing); write() comes after the store and sees what the guest wrote. */
 	uint32_t (*read)(struct e1000 *e, unsigned w);
 	void (*write)(struct e1000 *e, unsigned w, uint32_t val);
+	/* A doorbell: called after the store, without a lock. */
+	void (*rang)(struct e1000 *e);
 };
 
 extern const struct e1000_reg e1000_table[]; /* sorted by offset */
@@ -67,6 +74,8 @@ extern const struct region_ops e1000_mem_ops, e1000_io_ops;
 /* An access by a vCPU thread; `off` a multiple of 4. Offsets without a register read as 0. */
 uint32_t e1000_reg_read(struct e1000 *e, uint32_t off);
 void e1000_reg_write(struct e1000 *e, uint32_t off, uint32_t val);
+/* What row `r` lets through of a write to `off`. nic.lock held. */
+void e1000_reg_store(struct e1000 *e, const struct e1000_reg *r, uint32_t off, uint32_t val);
 
 /* --- state --- */
 
@@ -162,7 +171,8 @@ struct e1000_tx {
 	struct e1000_pkt pkt;
 	struct e1000_frame frame;
 	struct e1000_tally tally;
-	bool reported; /* a status was written back during this batch */
+	unsigned reported; /* statuses written back during this batch */
+	bool urgent;       /* one of them without IDE */
 	/* without the zero-copy rung: */
 	struct iovec bounce_iov;
 	uint8_t bounce[NET_FRAME_MAX];
@@ -199,7 +209,12 @@ struct e1000 {
 	 * e1000_tx_idle() and e1000_rx_starve(). */
 	_Atomic bool tx_awake, rx_starved;
 	_Atomic uint32_t tx_seen, rx_seen; /* the tails then */
-	_Atomic uint32_t ioaddr;           /* of the I/O BAR */
+	/* E1000_PAGE_RX and _TX are memory: written under nic.work and nic.lock. */
+	_Atomic bool ram;
+	_Atomic uint32_t *pages; /* both, one after the other */
+	/* A TXDW that may wait is due then; 0: there is none. Written under nic.lock. */
+	_Atomic uint64_t late_due;
+	_Atomic uint32_t ioaddr; /* of the I/O BAR */
 	/* any thread: a row's account, then the one of E1000_ACCESS_* */
 	struct access access[E1000_ROWS_MAX + E1000_ACCESS_NR];
 	/* nic.work and nic.lock: */
@@ -214,6 +229,8 @@ struct e1000 {
 	bool line;        /* INTA# is asserted */
 	uint64_t line_at; /* when that happened last; 0: never */
 	uint64_t itr_due; /* itr_timer is set for then; 0: it is not */
+	uint64_t late_at; /* since when TXDW waits */
+	unsigned late;    /* descriptors that it is about */
 	/* nic.work: */
 	struct e1000_tx tx;
 	struct e1000_rx rx;
@@ -255,17 +272,24 @@ void e1000_rx_resume(struct e1000 *e);
 
 /* --- e1000_doorbell.c --- */
 
-void e1000_tdt_write(struct e1000 *e, unsigned w, uint32_t val);
-void e1000_rdt_write(struct e1000 *e, unsigned w, uint32_t val);
+/* The driver wrote TDT or RDT, row `r`, by an exit. */
+void e1000_doorbell_write(struct e1000 *e, const struct e1000_reg *r, uint32_t val);
+void e1000_tdt_rang(struct e1000 *e);
+void e1000_rdt_rang(struct e1000 *e);
 /* The driver's tail: TDT or RDT, wherever it writes that now. */
 uint32_t e1000_tail(const struct e1000 *e, uint32_t off);
-/* nic_ops of these names. */
+/* Where the register at `off` is while its page is memory; NULL: in e->reg only. */
+_Atomic uint32_t *e1000_ram(const struct e1000 *e, uint32_t off);
+/* Set a register that the guest may read from memory. nic.lock held. */
+void e1000_publish(struct e1000 *e, uint32_t off, uint32_t val);
+/* The pages are registers again; harmless when they are. nic.work and nic.lock held. */
+void e1000_ram_off(struct e1000 *e);
+/* pci_dev's hook, and nic_ops, of these names. */
+void e1000_bars_moving(struct pci_dev *d);
 void e1000_poll_begin(struct nic *n);
 void e1000_poll_end(struct nic *n);
 void e1000_look(struct nic *n);
 void e1000_catch_up(struct nic *n);
-/* Does the vCPU that writes word `w` transmit itself? */
-bool e1000_tx_sync(const struct e1000 *e, unsigned w);
 
 /* --- e1000_irq.c --- */
 
@@ -275,6 +299,10 @@ void e1000_irq_update(struct e1000 *e);
  * at `last` (0: never); 0: now. */
 uint64_t e1000_itr_wait(uint64_t now, uint64_t last, uint32_t itr);
 void e1000_itr_expired(struct loop_timer *t);
+/* Transmissions were reported: interrupt now, or when TIDV and TADV say. nic.lock held. */
+void e1000_irq_tx_done(struct e1000 *e, uint32_t causes);
+/* Is it time for a TXDW that waits? Any thread. */
+bool e1000_tx_late(const struct e1000 *e);
 
 /* --- e1000_ring.c --- */
 

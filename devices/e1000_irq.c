@@ -57,3 +57,46 @@ void e1000_itr_expired(struct loop_timer *t)
 	e1000_irq_update(e);
 	lock_drop(&e->nic.lock);
 }
+
+/* --- transmit delay: TIDV after the last descriptor, TADV after the first [13.4.44] --- */
+
+#define DELAY_NS 1024 /* their unit */
+
+bool e1000_tx_late(const struct e1000 *e)
+{
+	uint64_t due = e->late_due;
+
+	return due && e->clock() >= due;
+}
+
+/* May the driver hear of it later? It said so, the ring has room, and somebody will look
+ * at the clock: without the watcher a timer would cost more than the interrupt. */
+static bool e1000_tx_may_wait(const struct e1000 *e)
+{
+	return e->nic.polling && nic_has(&e->nic, RUNG_ITR) && !e->tx.urgent &&
+	       e1000_get(e, E1000_TIDV) && e->late < e->tx.ring.size / 4;
+}
+
+static void e1000_tx_wait(struct e1000 *e)
+{
+	uint64_t now = e->clock(), tadv = e1000_get(e, E1000_TADV), last;
+	uint64_t due = now + (uint64_t)e1000_get(e, E1000_TIDV) * DELAY_NS;
+
+	if (!e->late_due)
+		e->late_at = now;
+	last = e->late_at + tadv * DELAY_NS;
+	e->late_due = tadv && last < due ? last : due;
+}
+
+void e1000_irq_tx_done(struct e1000 *e, uint32_t causes)
+{
+	e->late = e->tx.reported + (e->late_due ? e->late : 0);
+	if (e->tx.reported && e1000_tx_may_wait(e) && !(causes & e1000_get(e, E1000_IMS))) {
+		e1000_tx_wait(e);
+		e1000_set(e, E1000_ICR, e1000_get(e, E1000_ICR) | causes);
+		return;
+	}
+	if (e->tx.reported || e1000_tx_late(e) || (e->late_due && !e->nic.polling))
+		causes |= E1000_ICR_TXDW;
+	e1000_irq_raise(e, causes);
+}

@@ -233,6 +233,7 @@
 #define E1000_TXD_RS         BIT(27)
 #define E1000_TXD_DEXT       BIT(29)
 #define E1000_TXD_VLE        BIT(30)
+#define E1000_TXD_IDE        BIT(31) /* TXDW may wait for TIDV */
 #define E1000_TXD_DTYP_SHIFT 20
 #define E1000_TXD_DTYP_CTX   0
 #define E1000_TXD_DTYP_DATA  1

@@ -14,9 +14,13 @@ bool e1000_ring_load(struct e1000 *e, struct e1000_ring *r, uint32_t base)
 	uint32_t len = e1000_get(e, base + E1000_TDLEN - E1000_TDBAL);
 	uint64_t gpa = e1000_get(e, base) | (uint64_t)e1000_get(e, base + E1000_TDBAH - E1000_TDBAL)
 						    << 32;
+	uint32_t tail;
 
 	/* seq_cst: descriptors before the tail are visible from here on. */
-	r->tail = e1000_tail(e, base + E1000_TDT - E1000_TDBAL);
+	tail = e1000_tail(e, base + E1000_TDT - E1000_TDBAL);
+	if (e->ram && tail != r->tail) /* else the exit was counted */
+		counter_inc(base == E1000_TDBAL ? &e->nic.stat.tx_kicks : &e->nic.stat.rx_kicks);
+	r->tail = tail;
 	r->size = len / E1000_DESC_SIZE;
 	if (r->head == r->tail)
 		return true;

@@ -76,7 +76,7 @@ const struct e1000_reg e1000_table[] = {
 	ROW(RDBAH, RW, ALL32, 0, .quiesce = true, .write = e1000_rx_ring_write),
 	ROW(RDLEN, RW, 0x000fff80, 0, .quiesce = true, .write = e1000_rx_ring_write),
 	ROW(RDH, RW, 0x0000ffff, 0, .quiesce = true, .write = e1000_rx_ring_write),
-	ROW(RDT, RW, 0x0000ffff, 0, .write = e1000_rdt_write),
+	ROW(RDT, RW, 0x0000ffff, 0, .rang = e1000_rdt_rang),
 	ROW(RDTR, RW, 0x0000ffff, 0),
 	ROW(RXDCTL, RW, 0x013f3f3f, 0x00010000),
 	ROW(RADV, RW, 0x0000ffff, 0),
@@ -93,7 +93,7 @@ const struct e1000_reg e1000_table[] = {
 	ROW(TDBAH, RW, ALL32, 0, .quiesce = true, .write = e1000_tx_ring_write),
 	ROW(TDLEN, RW, 0x000fff80, 0, .quiesce = true, .write = e1000_tx_ring_write),
 	ROW(TDH, RW, 0x0000ffff, 0, .quiesce = true, .write = e1000_tx_ring_write),
-	ROW(TDT, RW, 0x0000ffff, 0, .write = e1000_tdt_write),
+	ROW(TDT, RW, 0x0000ffff, 0, .rang = e1000_tdt_rang),
 	ROW(TIDV, RW, 0x0000ffff, 0),
 	ROW(TXDCTL, RW, 0xff3f3f3f, 0),
 	ROW(TADV, RW, 0x0000ffff, 0),
@@ -208,7 +208,7 @@ uint32_t e1000_reg_read(struct e1000 *e, uint32_t off)
 	if (r->read) {
 		val = r->read(e, w);
 	} else if (r->access != E1000_WO) {
-		val = e1000_get(e, off);
+		val = e1000_ram(e, off) ? *e1000_ram(e, off) & r->mask : e1000_get(e, off);
 		if (r->access == E1000_RC)
 			e1000_set(e, off, 0);
 	}
@@ -217,10 +217,13 @@ uint32_t e1000_reg_read(struct e1000 *e, uint32_t off)
 	return val;
 }
 
-static void e1000_reg_store(struct e1000 *e, const struct e1000_reg *r, uint32_t off, uint32_t val)
+void e1000_reg_store(struct e1000 *e, const struct e1000_reg *r, uint32_t off, uint32_t val)
 {
 	uint32_t old = e1000_get(e, off);
+	_Atomic uint32_t *ram = e1000_ram(e, off);
 
+	if (ram)
+		*ram = (old & ~r->mask) | (val & r->mask);
 	/* seq_cst for the sake of TDT and RDT: pairs with e1000_ring_load(). */
 	if (r->access == E1000_RW)
 		atomic_store(&e->reg[off / 4], (old & ~r->mask) | (val & r->mask));
@@ -232,21 +235,22 @@ void e1000_reg_write(struct e1000 *e, uint32_t off, uint32_t val)
 {
 	unsigned w = off / 4;
 	const struct e1000_reg *r = e1000_table_row(w);
-	bool sync = e1000_tx_sync(e, w);
 
 	if (!r)
 		return;
 	trace(MMIO, "%s: %s (%#x) <- %#x", e->nic.cfg.name, r->name, off, val);
-	if (r->quiesce || sync)
+	if (r->rang) {
+		e1000_doorbell_write(e, r, val);
+		return;
+	}
+	if (r->quiesce)
 		lock_take(&e->nic.work);
 	lock_take(&e->nic.lock);
 	e1000_reg_store(e, r, off, val);
 	if (r->write)
 		r->write(e, w, val);
 	lock_drop(&e->nic.lock);
-	if (sync)
-		e1000_tx_run(e);
-	if (r->quiesce || sync)
+	if (r->quiesce)
 		lock_drop(&e->nic.work);
 }
 
