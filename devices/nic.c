@@ -7,9 +7,15 @@
 #include <inttypes.h>
 #include <string.h>
 
-#define NIC_STREAK 16 /* wake-ups in quick succession before the worker polls */
+#define NIC_STREAM 16   /* wake-ups that are looked at together; frames to be a stream */
+#define NIC_LARGE  1000 /* bytes of an average frame */
 
 /* --- polling: while work comes often, somebody looks out for it --- */
+
+static uint64_t nic_poll_ns(const struct nic *n)
+{
+	return (uint64_t)n->cfg.poll_us * 1000;
+}
 
 static void nic_look(struct watch *w)
 {
@@ -18,13 +24,38 @@ static void nic_look(struct watch *w)
 	n->ops->look(n);
 }
 
+/*
+ * Has the NIC streamed since it was looked at last? That is: frames went mostly one way, or
+ * were large. A request and its answer are neither; with them the guest waits for us, not
+ * for its doorbells, and another thread on the way is only a detour.
+ */
+static bool nic_streams(struct nic *n)
+{
+	struct nic_pace old = n->pace, *now = &n->pace;
+	uint64_t tx, rx, frames;
+
+	*now = (struct nic_pace){
+		.at = loop_now(),
+		.wakeups = counter_get(&n->stat.wakeups),
+		.tx_frames = counter_get(&n->stat.tx_frames),
+		.rx_frames = counter_get(&n->stat.rx_frames),
+		.bytes = counter_get(&n->stat.tx_bytes) + counter_get(&n->stat.rx_bytes),
+	};
+	tx = now->tx_frames - old.tx_frames;
+	rx = now->rx_frames - old.rx_frames;
+	frames = tx + rx;
+	return frames >= (n->polling ? 1 : NIC_STREAM) &&
+	       now->at - old.at < NIC_STREAM * nic_poll_ns(n) &&
+	       (2 * MIN(tx, rx) < MAX(tx, rx) || now->bytes - old.bytes > NIC_LARGE * frames);
+}
+
 static void nic_poll_begin(struct nic *n)
 {
 	n->polling = true;
 	counter_inc(&n->stat.poll_spells);
 	n->ops->poll_begin(n);
 	watch_on(n->m->watcher, &n->watch);
-	loop_timer_set(&n->poll_timer, (uint64_t)n->cfg.poll_us * 1000);
+	loop_timer_set(&n->poll_timer, nic_poll_ns(n));
 }
 
 static void nic_poll_tick(struct loop_timer *t)
@@ -32,36 +63,24 @@ static void nic_poll_tick(struct loop_timer *t)
 	struct nic *n = container_of(t, struct nic, poll_timer);
 
 	lock_take(&n->work);
-	if (n->woken) {
+	if (nic_streams(n)) {
 		/* The watcher may have had no time: this bounds how long anything waits. */
 		n->ops->catch_up(n);
-		loop_timer_set(t, (uint64_t)n->cfg.poll_us * 1000);
+		loop_timer_set(t, nic_poll_ns(n));
 	} else {
 		watch_off(&n->watch);
 		n->polling = false;
-		n->streak = 0;
 		n->ops->poll_end(n);
 	}
-	n->woken = false;
 	lock_drop(&n->work);
-}
-
-/* Work came. Has it come often enough, for long enough, to look out for it? */
-static bool nic_busy(struct nic *n)
-{
-	uint64_t now = loop_now();
-
-	n->streak = now - n->active < (uint64_t)n->cfg.poll_us * 1000 ? n->streak + 1 : 0;
-	n->active = now;
-	return n->streak >= NIC_STREAK;
 }
 
 void nic_work_begin(struct nic *n)
 {
 	lock_take(&n->work);
 	counter_inc(&n->stat.wakeups);
-	n->woken = true;
-	if (!n->polling && nic_has(n, RUNG_POLL) && nic_busy(n))
+	if (nic_has(n, RUNG_POLL) && !n->polling &&
+	    counter_get(&n->stat.wakeups) - n->pace.wakeups >= NIC_STREAM && nic_streams(n))
 		nic_poll_begin(n);
 }
 

@@ -100,10 +100,11 @@ struct nic {
 	struct watch watch;
 	/* I/O thread: */
 	struct loop_timer poll_timer; /* ends the polling, or has the worker catch up */
-	uint64_t active;              /* loop_now() when there was work last */
-	unsigned streak;              /* times in a row that this was soon after the last */
-	bool woken;                   /* since poll_timer expired last */
-	bool polling;                 /* changed with work held */
+	struct nic_pace {             /* what was moved up to when it was looked at last */
+		uint64_t at;          /* loop_now() */
+		uint64_t wakeups, tx_frames, rx_frames, bytes;
+	} pace;
+	bool polling; /* changed with work held */
 };
 
 /*

@@ -18,7 +18,7 @@
 #define OPTS_MTU_MIN        68
 #define OPTS_MTU_MAX        65535
 #define OPTS_POLL_MAX       100000
-#define OPTS_POLL_DEFAULT   2000
+#define OPTS_POLL_DEFAULT   4000
 
 static const uint8_t opts_mac_base[6] = { 0x52, 0x54, 0x00, 0x12, 0x34, 0x56 };
 

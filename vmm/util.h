@@ -25,6 +25,13 @@
 		min_a < min_b ? min_a : min_b;                                                     \
 	})
 
+#define MAX(a, b)                                                                                  \
+	({                                                                                         \
+		__typeof__(a) max_a = (a);                                                         \
+		__typeof__(b) max_b = (b);                                                         \
+		max_a > max_b ? max_a : max_b;                                                     \
+	})
+
 /* The struct of type `type` whose member `member` is at `ptr`. */
 #define container_of(ptr, type, member)                                                            \
 	((type *)(void *)((char *)(ptr) - __builtin_offsetof(type, member)))
