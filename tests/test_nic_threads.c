@@ -7,14 +7,19 @@
  *
  *   books   guards the rig's own state, as a driver's lock would; what the device is
  *           asked to do at the same time from both threads is not guarded by anything
- *   the fake backend belongs to the loop thread, which the pump runs on, while there
- *   is traffic
+ *   backend has a lock of its own (fake_net.h): without the worker rung a vCPU sends
+ *
+ * The books are handed to the bully when it wants them: a mutex alone would let the other
+ * thread have them for all of its rounds, and a card that was reset stays reset meanwhile.
  */
 #include "tests/rig/exam.h"
+#include "tests/rig/nic_clock.h"
 
 #include <linux/virtio_ring.h>
 #include <pthread.h>
+#include <sched.h>
 #include <semaphore.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #define ROUNDS      20000 /* of the traffic */
@@ -27,6 +32,7 @@ struct crowd {
 	struct nic_rig *r;
 	struct loop_event pump, fence;
 	pthread_mutex_t books;
+	_Atomic bool wanted; /* the books, by the bully */
 	sem_t passed;
 	struct prng p; /* the bully's */
 	/* loop thread: */
@@ -43,8 +49,7 @@ static void crowd_pump(struct loop_event *e)
 	struct fake_net *net = c->r->net;
 	uint8_t frame[600];
 
-	c->sent += net->sent_nr;
-	fake_net_clear(net);
+	c->sent += fake_net_clear(net);
 	for (unsigned i = 0; i < 2 && fake_net_waiting(net) < 20; i++) {
 		frame_plain(frame, sizeof(frame), c->r->mac, c->seed++);
 		fake_net_queue(net, NULL, frame, sizeof(frame));
@@ -87,6 +92,8 @@ static void *crowd_traffic(void *arg)
 
 	frame_plain(frame, sizeof(frame), r->mac, 1);
 	for (unsigned i = 0; i < ROUNDS; i++) {
+		while (c->wanted)
+			sched_yield();
 		pthread_mutex_lock(&c->books);
 		for (unsigned k = 0; k < i % 9; k++)
 			c->posted += rig_post_tx(r, frame, sizeof(frame));
@@ -139,7 +146,9 @@ static void *crowd_bully(void *arg)
 		crowd_bully_once(c);
 		if (i % RESTARTS)
 			continue;
+		c->wanted = true;
 		pthread_mutex_lock(&c->books);
+		c->wanted = false;
 		fake_pci_write(r->m->f, r->slot, PCI_COMMAND, 2,
 			       PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
 		r->drv->mask(r, false);
@@ -204,6 +213,7 @@ static void crowd_epilogue(struct crowd *c)
 	struct nic_rig *r = c->r;
 
 	r->m->wait = NULL;
+	nic_clock_stop(r);
 	fake_net_set_full(r->net, false);
 	fake_pci_write(r->m->f, r->slot, PCI_COMMAND, 2, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
 	r->drv->mask(r, false);
@@ -224,6 +234,7 @@ static void crowd_init(struct crowd *c, int model, const struct rig_opts *o)
 	ck_assert_int_eq(loop_event_init(c->r->m->f->m.loop, &c->fence, crowd_fence), 0);
 	c->r->m->wait = crowd_wait;
 	c->r->m->wait_arg = c;
+	nic_clock_start(c->r);
 }
 
 static void crowd_fini(struct crowd *c)

@@ -69,7 +69,7 @@ void exam_burst(struct nic_rig *r, unsigned n, uint32_t seed)
 	rig_run(r);
 }
 
-void exam_accounts(const struct nic_rig *r, unsigned posted, unsigned received)
+void exam_accounts(struct nic_rig *r, unsigned posted, unsigned received)
 {
 	uint64_t out = rig_stat(r, tx_frames), lost = rig_stat(r, tx_drops);
 

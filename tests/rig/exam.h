@@ -18,7 +18,7 @@ void exam_works(struct nic_rig *r);
 void exam_burst(struct nic_rig *r, unsigned n, uint32_t seed);
 /* Frames are accounted for: what was posted is sent or dropped, what came is received
  * or dropped or still waits. */
-void exam_accounts(const struct nic_rig *r, unsigned posted, unsigned received);
+void exam_accounts(struct nic_rig *r, unsigned posted, unsigned received);
 
 /* A row of a test table: once for each model. */
 #define EXAM(name) TLOOP(name, 0, RIG_MODELS)

@@ -42,10 +42,10 @@ static void fake_net_drop_list(struct fake_frame **list, unsigned *nr)
 	*nr = 0;
 }
 
-static int fake_net_send(struct net *n, const struct virtio_net_hdr *h, const struct iovec *iov,
-			 int cnt)
+/* Keep a copy of a frame that was sent; lock held. */
+static int fake_net_take(struct fake_net *f, const struct virtio_net_hdr *h,
+			 const struct iovec *iov, int cnt)
 {
-	struct fake_net *f = fake_net_of(n);
 	struct fake_frame *frame;
 
 	f->sends++;
@@ -54,7 +54,7 @@ static int fake_net_send(struct net *n, const struct virtio_net_hdr *h, const st
 		return -EAGAIN;
 	}
 	if (f->refuse) {
-		counter_inc(&n->stat.tx_drops);
+		counter_inc(&f->net.stat.tx_drops);
 		return 0;
 	}
 	if (f->full_after && --f->full_after == 0)
@@ -68,10 +68,22 @@ static int fake_net_send(struct net *n, const struct virtio_net_hdr *h, const st
 	return 0;
 }
 
-static ssize_t fake_net_recv(struct net *n, struct virtio_net_hdr *h, const struct iovec *iov,
-			     int cnt)
+static int fake_net_send(struct net *n, const struct virtio_net_hdr *h, const struct iovec *iov,
+			 int cnt)
 {
 	struct fake_net *f = fake_net_of(n);
+	int err;
+
+	pthread_mutex_lock(&f->lock);
+	err = fake_net_take(f, h, iov, cnt);
+	pthread_mutex_unlock(&f->lock);
+	return err;
+}
+
+/* The next frame to receive, if any, is put into iov; lock held. */
+static ssize_t fake_net_give(struct fake_net *f, struct virtio_net_hdr *h, const struct iovec *iov,
+			     int cnt)
+{
 	const struct fake_frame *frame;
 
 	if (f->queue_next == f->queue_nr)
@@ -80,16 +92,41 @@ static ssize_t fake_net_recv(struct net *n, struct virtio_net_hdr *h, const stru
 	*h = frame->hdr;
 	if (iov_copy_in(iov, cnt, 0, frame->data, frame->len) == frame->len)
 		return (ssize_t)frame->len;
-	counter_inc(&n->stat.rx_drops);
+	counter_inc(&f->net.stat.rx_drops);
 	return -EMSGSIZE;
+}
+
+static ssize_t fake_net_recv(struct net *n, struct virtio_net_hdr *h, const struct iovec *iov,
+			     int cnt)
+{
+	struct fake_net *f = fake_net_of(n);
+	ssize_t len;
+
+	pthread_mutex_lock(&f->lock);
+	len = fake_net_give(f, h, iov, cnt);
+	pthread_mutex_unlock(&f->lock);
+	return len;
+}
+
+/* Does the NIC want to hear of frames that wait? */
+static bool fake_net_readable(struct fake_net *f)
+{
+	bool yes;
+
+	pthread_mutex_lock(&f->lock);
+	yes = f->rx_enabled && f->queue_next != f->queue_nr;
+	pthread_mutex_unlock(&f->lock);
+	return yes;
 }
 
 static void fake_net_rx_enable(struct net *n, bool on)
 {
 	struct fake_net *f = fake_net_of(n);
 
+	pthread_mutex_lock(&f->lock);
 	f->rx_enabled = on;
-	if (on && fake_net_waiting(f))
+	pthread_mutex_unlock(&f->lock);
+	if (fake_net_readable(f))
 		fake_net_wake(f);
 }
 
@@ -111,6 +148,7 @@ static void fake_net_destroy(struct net *n)
 		loop_event_destroy(&f->wake);
 	fake_net_drop_list(&f->sent, &f->sent_nr);
 	fake_net_drop_list(&f->queue, &f->queue_nr);
+	pthread_mutex_destroy(&f->lock);
 	free(f);
 }
 
@@ -137,6 +175,7 @@ struct fake_net *fake_net_new(struct loop *l, unsigned tx_offload)
 	f->loop = l;
 	f->link = true;
 	f->rx_can = NET_OFF_ALL;
+	pthread_mutex_init(&f->lock, NULL);
 	BUG_ON(l && loop_event_init(l, &f->wake, fake_net_woken));
 	return f;
 }
@@ -144,47 +183,75 @@ struct fake_net *fake_net_new(struct loop *l, unsigned tx_offload)
 void fake_net_queue(struct fake_net *f, const struct virtio_net_hdr *h, const void *data,
 		    size_t len)
 {
-	struct fake_frame *frame = fake_net_append(&f->queue, &f->queue_nr, len);
+	struct fake_frame *frame;
 
+	pthread_mutex_lock(&f->lock);
+	frame = fake_net_append(&f->queue, &f->queue_nr, len);
 	if (h)
 		frame->hdr = *h;
 	memcpy(frame->data, data, len);
+	pthread_mutex_unlock(&f->lock);
 	fake_net_wake(f);
 }
 
-unsigned fake_net_waiting(const struct fake_net *f)
+unsigned fake_net_waiting(struct fake_net *f)
 {
-	return f->queue_nr - f->queue_next;
+	unsigned n;
+
+	pthread_mutex_lock(&f->lock);
+	n = f->queue_nr - f->queue_next;
+	pthread_mutex_unlock(&f->lock);
+	return n;
 }
 
 void fake_net_set_full(struct fake_net *f, bool full)
 {
+	pthread_mutex_lock(&f->lock);
 	f->full = full;
+	pthread_mutex_unlock(&f->lock);
 	fake_net_wake(f);
+}
+
+/* Is writable() owed, and can it be paid? Then it is. */
+static bool fake_net_writable(struct fake_net *f)
+{
+	bool yes;
+
+	pthread_mutex_lock(&f->lock);
+	yes = f->blocked && !f->full;
+	if (yes)
+		f->blocked = false;
+	pthread_mutex_unlock(&f->lock);
+	return yes;
 }
 
 int fake_net_poll(struct fake_net *f)
 {
 	int calls = 0;
 
-	if (f->blocked && !f->full) {
-		f->blocked = false;
+	if (fake_net_writable(f)) {
 		f->writable_calls++;
 		calls++;
 		f->net.client.writable(f->net.client.nic);
 	}
-	if (f->rx_enabled && fake_net_waiting(f)) {
+	if (fake_net_readable(f)) {
 		f->readable_calls++;
 		calls++;
 		f->net.client.readable(f->net.client.nic);
 		/* Level-triggered: as long as frames wait, ask again. */
-		if (f->rx_enabled && fake_net_waiting(f))
+		if (fake_net_readable(f))
 			fake_net_wake(f);
 	}
 	return calls;
 }
 
-void fake_net_clear(struct fake_net *f)
+unsigned fake_net_clear(struct fake_net *f)
 {
+	unsigned n;
+
+	pthread_mutex_lock(&f->lock);
+	n = f->sent_nr;
 	fake_net_drop_list(&f->sent, &f->sent_nr);
+	pthread_mutex_unlock(&f->lock);
+	return n;
 }

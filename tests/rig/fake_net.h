@@ -4,12 +4,16 @@
  * sends, delivers the frames the test queues, and says "no room" when told to. No
  * system call, no timing: everything happens inside loop_once() or fake_net_poll().
  *
- * Threads: the test's own, which also runs the loop.
+ * Threads: as a real backend, it is called by whoever holds the NIC's work lock, on the
+ * loop's thread or on a vCPU's, and calls back on the loop's. Functions here may be called
+ * from any thread; what a test reads and sets directly, only while nobody else runs.
  */
 #ifndef DUET_FAKE_NET_H
 #define DUET_FAKE_NET_H
 
 #include "devices/net/net.h"
+
+#include <pthread.h>
 
 /* A frame that was sent, or one that waits to be received. */
 struct fake_frame {
@@ -26,6 +30,7 @@ struct fake_net {
 	struct net net; /* what the NIC is given; tx_offload may be set before traffic */
 	struct loop *loop;
 	struct loop_event wake; /* with a loop: runs fake_net_poll() */
+	pthread_mutex_t lock;   /* never held while the NIC is called; of all that follows: */
 	/* the test sets: */
 	bool full;           /* send() returns -EAGAIN; clear it by fake_net_set_full() */
 	unsigned full_after; /* > 0: that many more frames, then full sets itself */
@@ -36,7 +41,7 @@ struct fake_net {
 	bool rx_enabled;
 	bool blocked;            /* a send() got -EAGAIN; writable() is owed */
 	unsigned sends;          /* calls of send(), whatever came of them */
-	unsigned readable_calls; /* calls of client.readable() */
+	unsigned readable_calls; /* calls of client.readable(); loop thread, as the next */
 	unsigned writable_calls;
 	/* frames the NIC sent, oldest first: */
 	struct fake_frame *sent;
@@ -56,7 +61,7 @@ struct fake_net *fake_net_new(struct loop *l, unsigned tx_offload);
  * was granted by set_rx_offload(). With a loop, wakes it. */
 void fake_net_queue(struct fake_net *f, const struct virtio_net_hdr *h, const void *data,
 		    size_t len);
-unsigned fake_net_waiting(const struct fake_net *f); /* frames not received yet */
+unsigned fake_net_waiting(struct fake_net *f); /* frames not received yet */
 
 /* "No room" on or off. Off: a send() that got -EAGAIN is answered with writable(). */
 void fake_net_set_full(struct fake_net *f, bool full);
@@ -65,7 +70,7 @@ void fake_net_set_full(struct fake_net *f, bool full);
  * is room, then readable() if frames wait and reception is on. Returns the calls made. */
 int fake_net_poll(struct fake_net *f);
 
-/* Forget the frames sent so far. */
-void fake_net_clear(struct fake_net *f);
+/* Forget the frames sent so far; returns how many there were. */
+unsigned fake_net_clear(struct fake_net *f);
 
 #endif

@@ -2,6 +2,7 @@
 /* nic_rig.c: what the drivers of both NICs share: the card's slot, guest memory, books. */
 #include "tests/rig/nic_rig.h"
 
+#include "tests/rig/nic_clock.h"
 #include "vmm/log.h"
 
 #include <string.h>
@@ -215,9 +216,14 @@ static void rig_defaults(struct rig_opts *o)
 unsigned rig_rungs(int model)
 {
 	const char *mask = getenv("DUET_RUNGS");
-	unsigned rungs = mask ? (unsigned)strtoul(mask, NULL, 0) : LADDER_BEST;
+	unsigned long rungs = LADDER_BEST;
+	char *end;
 
-	return model == RIG_VIRTIO ? rungs & LADDER_VIRTIO : rungs;
+	if (mask && *mask) {
+		rungs = strtoul(mask, &end, 0);
+		RIG_CHECK(!*end && rungs <= LADDER_ALL, "DUET_RUNGS=%s is no mask of rungs", mask);
+	}
+	return (unsigned)(model == RIG_VIRTIO ? rungs & LADDER_VIRTIO : rungs);
 }
 
 static struct nic_rig *rig_plug(struct rig_machine *m, int model, const struct rig_opts *o)
@@ -243,6 +249,7 @@ static struct nic_rig *rig_plug(struct rig_machine *m, int model, const struct r
 	r->net = fake_net_new(m->f->m.loop, r->opts.backend_offload);
 	r->nic = r->drv->create(&m->f->m, m->pci, r->slot, &cfg, &r->net->net);
 	ck_assert_ptr_nonnull(r->nic);
+	nic_clock_stop(r);
 	rig_pci_enable(r);
 	r->arena = rig_alloc(r, RIG_ARENA, 4096);
 	r->rx_bufs = rig_alloc(r, r->opts.rx_ring * (size_t)(r->opts.rx_buf + 2 * RIG_GUARD), 64);
@@ -326,10 +333,12 @@ void rig_kick(struct nic_rig *r)
 
 void rig_run(struct nic_rig *r)
 {
-	if (r->m->wait)
+	if (r->m->wait) {
 		r->m->wait(r->m->wait_arg);
-	else
-		fake_machine_run(r->m->f);
+		return;
+	}
+	nic_clock_pass(r, NIC_CLOCK_RUN);
+	fake_machine_run(r->m->f);
 }
 
 unsigned rig_tx_done(struct nic_rig *r)

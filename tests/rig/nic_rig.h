@@ -9,6 +9,9 @@
  *   rig_post_rx() ... rig_receive() -> rig_run() -> rig_rx_next()
  *
  * Everything runs on the calling thread (test_nic_threads.c brings its own).
+ *
+ * Both cards take every test on every rung of the ladder (tests/rungs.sh): an assertion
+ * about how a frame travels asks rig_has() first, and has something to say either way.
  */
 #ifndef DUET_NIC_RIG_H
 #define DUET_NIC_RIG_H
@@ -175,6 +178,7 @@ struct nic_rig *nic_rig_beside(struct nic_rig *other, int model, const struct ri
 void nic_rig_free(struct nic_rig *r);
 /* The rungs that cards get: the best, or DUET_RUNGS of the environment (a bit mask). */
 unsigned rig_rungs(int model);
+#define rig_gets(model, rung) (rig_rungs(model) & BIT(RUNG_##rung))
 #define rig_has(r, rung) nic_has((r)->nic, RUNG_##rung)
 
 /* False when the ring has no room. */
@@ -183,7 +187,7 @@ bool rig_post_tx_pieces(struct nic_rig *r, const struct iovec *iov, int n);
 bool rig_post_tx_offload(struct nic_rig *r, const struct virtio_net_hdr *h, const void *frame,
 			 size_t len);
 void rig_kick(struct nic_rig *r);
-void rig_run(struct nic_rig *r);
+void rig_run(struct nic_rig *r); /* the loop's turn; time passes (nic_clock.h) */
 /* Frames the device has given back since the last start. */
 unsigned rig_tx_done(struct nic_rig *r);
 
