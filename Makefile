@@ -59,13 +59,15 @@ DEV_OBJ := $(filter-out $(BUILD)/obj/vmm/main.o,$(OBJ))
 
 TEST_SRC := $(wildcard tests/test_*.c)
 TESTS    := $(TEST_SRC:tests/%.c=$(BUILD)/tests/%)
+# What both NICs have to pass on every rung of the ladder; rungs prints those.
+NIC_TESTS := $(foreach t,test_nic_% test_e1000% test_virtio_net%,$(filter $(BUILD)/tests/$t,$(TESTS)))
 KVM_TESTS := $(patsubst tests/kvm/%.c,$(BUILD)/tests/kvm/%,$(wildcard tests/kvm/test_*.c))
 RIG_OBJ  := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/rig/*.c))
 PAYLOADS := $(patsubst guest/payload/%.S,$(BUILD)/payload/%.bin,$(wildcard guest/payload/*.S))
 PVH_GUESTS := $(patsubst guest/pvh/%.S,$(BUILD)/pvh/%.elf,$(wildcard guest/pvh/*.S))
 CHECK_LIBS = $(shell pkg-config --libs check)
 
-.PHONY: all help tests payloads guest-agent lab-leave check check-unit check-kvm check-cli check-lab compare \
+.PHONY: all help tests payloads guest-agent lab-leave check check-unit check-rungs check-kvm check-cli check-lab compare \
 	integrity lint fmt asan tsan tags install clean
 .DELETE_ON_ERROR:
 
@@ -75,9 +77,10 @@ help:
 	@sed -n 's/^#\( \|$$\)//p' Makefile | sed -n '2,9p'
 	@echo 'make check-unit   unit tests only            make asan   units under ASan and UBSan'
 	@echo 'make check-kvm    payloads on /dev/kvm       make tsan   units under TSan'
+	@echo 'make check-rungs  NICs on each rung          make fmt    reformat the source'
 	@echo 'make check-cli    bad input, console         make lint   layers, format, cppcheck'
-	@echo 'make check-lab    stock guests in the lab    make fmt    reformat the source'
-	@echo 'make integrity    every byte checked         make install PREFIX=/usr/local'
+	@echo 'make check-lab    stock guests in the lab    make install PREFIX=/usr/local'
+	@echo 'make integrity    every byte checked'
 
 $(BUILD)/duet: $(OBJ)
 	$(call say,LD,$@)
@@ -143,10 +146,13 @@ $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(BUILD)/libduet.a
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(CHECK_LIBS) $(LDLIBS)
 
-tests: $(TESTS) $(KVM_TESTS) payloads
+tests: $(TESTS) $(KVM_TESTS) $(BUILD)/tests/rungs payloads
 
 check-unit: tests
 	$(Q)tests/run.sh $(TESTS)
+
+check-rungs: $(NIC_TESTS) $(BUILD)/tests/rungs
+	$(Q)tests/rungs.sh $(BUILD)/tests/rungs $(NIC_TESTS)
 
 check-kvm: all tests
 	$(Q)tests/run.sh $(KVM_TESTS)
@@ -199,5 +205,6 @@ clean:
 	rm -rf build
 
 -include $(OBJ:.o=.d) $(RIG_OBJ:.o=.d) $(TEST_SRC:%.c=$(BUILD)/obj/%.d) \
+	$(BUILD)/obj/tests/rungs.d \
 	$(patsubst %.c,$(BUILD)/obj/%.d,$(wildcard tests/kvm/*.c))
 .SECONDARY:

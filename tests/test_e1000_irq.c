@@ -5,6 +5,7 @@
  */
 #include "devices/e1000.h"
 #include "tests/check_main.h"
+#include "tests/rig/nic_clock.h"
 #include "tests/rig/ring_e1000.h"
 
 static struct e1000 *dev(struct nic_rig *r)
@@ -12,22 +13,25 @@ static struct e1000 *dev(struct nic_rig *r)
 	return container_of(r->nic, struct e1000, nic);
 }
 
-static uint64_t fake_now;
-
-static uint64_t fake_clock(void)
+/* An interrupt followed another, at no distance: with the itr rung the line is up, without
+ * it the first one's 128 us must pass. */
+static void exam_line_after_floor(struct nic_rig *r)
 {
-	return fake_now;
+	if (!rig_has(r, ITR)) {
+		nic_clock_pass(r, 127999);
+		ck_assert(!rig_irq_level(r));
+		nic_clock_pass(r, 1);
+	}
+	ck_assert(rig_irq_level(r));
 }
 
-/* Unmasked: nothing. The clock stands at one second. */
+/* Unmasked: nothing. */
 static struct nic_rig *quiet_card(void)
 {
 	struct nic_rig *r = nic_rig_new(RIG_E1000, NULL);
 
 	ew32(r, CTRL, CTRL_RST);
 	rig_run(r);
-	fake_now = 1000000000;
-	dev(r)->clock = fake_clock;
 	er32(r, E1000_ICR);
 	rig_irq_clear(r);
 	return r;
@@ -51,7 +55,7 @@ START_TEST(cause_interrupts_only_when_unmasked)
 	ew32(r, E1000_ICS, E1000_ICR_ALL & ~bit);
 	ck_assert(!rig_irq_level(r));
 	ew32(r, E1000_ICS, bit);
-	ck_assert(rig_irq_level(r));
+	exam_line_after_floor(r);
 	ew32(r, E1000_IMC, bit); /* masking takes the line down, not the cause */
 	ck_assert(!rig_irq_level(r));
 	ck_assert_uint_eq(er32(r, E1000_IMS), 0);
@@ -113,14 +117,13 @@ START_TEST(throttled_cause_interrupts_when_the_interval_is_over)
 	ew32(r, E1000_ICS, 1);
 	ck_assert(rig_irq_level(r)); /* leading edge */
 	er32(r, E1000_ICR);
-	fake_now += 100000;
+	nic_clock_pass(r, 100000);
 	ew32(r, E1000_ICS, 1);
 	ck_assert(!rig_irq_level(r));
-	ck_assert_uint_eq(e->itr_due, fake_now + 28000);
+	ck_assert_uint_eq(e->itr_due, e->line_at + 128000);
 	e->itr_timer.expired(&e->itr_timer); /* early: set anew */
 	ck_assert(!rig_irq_level(r));
-	fake_now += 28000;
-	e->itr_timer.expired(&e->itr_timer);
+	nic_clock_pass(r, 28000);
 	ck_assert(rig_irq_level(r));
 	ck_assert_uint_eq(rig_irqs(r), 2);
 	ck_assert_uint_eq(rig_stat(r, irqs_suppressed), 1);
@@ -131,7 +134,7 @@ START_TEST(throttled_cause_interrupts_when_the_interval_is_over)
 	ck_assert_uint_eq(rig_stat(r, irqs_suppressed), 3);
 	ck_assert_uint_eq(rig_stat(r, irqs_coalesced), 2);
 	er32(r, E1000_ICR);
-	fake_now += 1000000; /* idle: at once again */
+	nic_clock_pass(r, 1000000); /* idle: at once again */
 	ew32(r, E1000_ICS, 1);
 	ck_assert(rig_irq_level(r));
 	nic_rig_free(r);
@@ -149,6 +152,23 @@ START_TEST(throttle_that_is_lifted_lets_the_cause_through)
 	ew32(r, E1000_ICS, 1);
 	ck_assert(!rig_irq_level(r));
 	ew32(r, E1000_ITR, 0);
+	exam_line_after_floor(r);
+	nic_rig_free(r);
+}
+END_TEST
+
+START_TEST(interval_above_the_floor_is_kept_on_every_rung)
+{
+	struct nic_rig *r = quiet_card();
+
+	ew32(r, E1000_ITR, 1000);
+	ew32(r, E1000_IMS, 1);
+	ew32(r, E1000_ICS, 1);
+	er32(r, E1000_ICR);
+	ew32(r, E1000_ICS, 1);
+	nic_clock_pass(r, 255999);
+	ck_assert(!rig_irq_level(r));
+	nic_clock_pass(r, 1);
 	ck_assert(rig_irq_level(r));
 	nic_rig_free(r);
 }
@@ -176,6 +196,7 @@ static const struct test_entry tests[] = {
 	T(throttle_waits_from_the_last_interrupt),
 	T(throttled_cause_interrupts_when_the_interval_is_over),
 	T(throttle_that_is_lifted_lets_the_cause_through),
+	T(interval_above_the_floor_is_kept_on_every_rung),
 	T(reset_takes_the_line_down_and_masks_everything),
 };
 

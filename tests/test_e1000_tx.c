@@ -74,13 +74,21 @@ static const struct fake_frame *sent_one(struct nic_rig *r)
 	return &r->net->sent[0];
 }
 
+/* What was sent is `want`, as far as *h says unfinished. */
+static void sent_want(struct nic_rig *r, size_t len, const struct virtio_net_hdr *h)
+{
+	ck_assert_uint_eq(rig_stat(r, guest_faults), 0);
+	exam_sent_unfinished(r, want, len, h);
+	exam_sent_from(r, 0);
+}
+
 /* --- transmit: offloads ------------------------------------------------------------ */
 
 #define L4     34
 #define TCP_AT (L4 + 16) /* the checksum */
 
-/* A TCP/IPv4 packet with everything for the device to fill in; `want` is what has to
- * come out. Returns its length. */
+/* A TCP/IPv4 packet with everything for the device to fill in; `want` and *h are what has
+ * to come out. Returns its length. */
 static size_t tso_packet(struct virtio_net_hdr *h, size_t payload, uint8_t flags)
 {
 	struct frame_ip f = { .partial = true, .payload = payload, .tcp_flags = flags };
@@ -88,6 +96,8 @@ static size_t tso_packet(struct virtio_net_hdr *h, size_t payload, uint8_t flags
 
 	memcpy(f.dst, peer, 6);
 	len = frame_ip(want, &f, h);
+	h->gso_type = VIRTIO_NET_HDR_GSO_TCPV4 | (flags & TCP_CWR ? VIRTIO_NET_HDR_GSO_ECN : 0);
+	h->gso_size = 1448;
 	memcpy(frame, want, len);
 	frame_put16(frame + ETH_HLEN + 2, 0);
 	frame_put16(frame + ETH_HLEN + 10, 0);
@@ -124,20 +134,14 @@ START_TEST(tso_context_becomes_a_virtio_net_hdr_field_by_field)
 	put_data(r, at, 100, TXD_TSE, POPTS_IXSM | POPTS_TXSM);
 	put_data(r, at + 100, len - 100, TXD_TSE | TXD_EOP | TXD_RS, 0);
 	send(r);
-	s = sent_one(r);
-	ck_assert_uint_eq(s->hdr.flags, VIRTIO_NET_HDR_F_NEEDS_CSUM);
-	ck_assert_uint_eq(s->hdr.gso_type,
-			  VIRTIO_NET_HDR_GSO_TCPV4 | (_i ? VIRTIO_NET_HDR_GSO_ECN : 0));
-	ck_assert_uint_eq(s->hdr.gso_size, 1448);
-	ck_assert_uint_eq(s->hdr.hdr_len, h.hdr_len);
-	ck_assert_uint_eq(s->hdr.csum_start, L4);
-	ck_assert_uint_eq(s->hdr.csum_offset, 16);
-	ck_assert_uint_eq(s->len, len);
-	ck_assert_mem_eq(s->data, want, len);
+	sent_want(r, len, &h);
+	s = &r->net->sent[0];
 	/* Headers corrected in a copy, payload where the guest has it, nothing written. */
-	ck_assert_int_eq(s->cnt, 3);
-	ck_assert_uint_eq(s->iov[0].iov_len, h.hdr_len);
-	ck_assert_ptr_eq(s->iov[2].iov_base, gm_span(&r->m->f->m.mem, at + 100, len - 100));
+	if (rig_has(r, OFFLOAD_TX) && rig_has(r, ZERO_COPY)) {
+		ck_assert_int_eq(s->cnt, 3);
+		ck_assert_uint_eq(s->iov[0].iov_len, h.hdr_len);
+		ck_assert_ptr_eq(s->iov[2].iov_base, gm_span(&r->m->f->m.mem, at + 100, len - 100));
+	}
 	rig_peek(r, at, after, len);
 	ck_assert_mem_eq(after, frame, len);
 	ck_assert_uint_eq(tx_status(r, 0), 0);
@@ -152,26 +156,36 @@ START_TEST(tso_context_becomes_a_virtio_net_hdr_field_by_field)
 }
 END_TEST
 
+/* Take the tag off a frame that must have it. */
+static void untag(struct fake_frame *s, uint32_t tag)
+{
+	ck_assert_uint_gt(s->len, 16);
+	ck_assert_uint_eq(frame_get32(s->data + 12), tag);
+	s->len -= 4;
+	memmove(s->data + 12, s->data + 16, s->len - 12);
+}
+
 START_TEST(tso_packet_is_tagged_before_it_is_cut)
 {
 	struct nic_rig *r = rig();
 	struct virtio_net_hdr h;
 	size_t len = tso_packet(&h, 5000, TCP_ACK);
 	struct tx_context c = tso_context(&h, len);
-	const struct fake_frame *s;
 
 	ew32(r, E1000_CTRL, CTRL_SLU | CTRL_VME);
 	ring_e1000_put_tx(r, &c, false);
 	put_data(r, put_bytes(r, frame, len), len, TXD_TSE | TXD_EOP | TXD_VLE,
 		 POPTS_IXSM | POPTS_TXSM);
 	send(r);
-	s = sent_one(r);
-	ck_assert_uint_eq(s->len, len + 4);
-	ck_assert_uint_eq(frame_get32(s->data + 12), 0x8100a123);
-	ck_assert_mem_eq(s->data, want, 12);
-	ck_assert_mem_eq(s->data + 16, want + 12, len - 12);
-	ck_assert_uint_eq(s->hdr.csum_start, L4 + 4);
-	ck_assert_uint_eq(s->hdr.hdr_len, h.hdr_len + 4);
+	for (unsigned i = 0; i < r->net->sent_nr; i++)
+		untag(&r->net->sent[i], 0x8100a123);
+	if (exam_passed_on(r, &h)) {
+		ck_assert_uint_eq(r->net->sent[0].hdr.csum_start, L4 + 4);
+		ck_assert_uint_eq(r->net->sent[0].hdr.hdr_len, h.hdr_len + 4);
+		r->net->sent[0].hdr.csum_start -= 4;
+		r->net->sent[0].hdr.hdr_len -= 4;
+	}
+	sent_want(r, len, &h);
 	nic_rig_free(r);
 }
 END_TEST
@@ -188,19 +202,15 @@ START_TEST(ip_checksum_is_inserted_beside_the_tcp_checksum)
 				.tucss = L4,
 				.tucso = TCP_AT,
 				.paylen_cmd = (uint32_t)(TXD_DEXT | TUCMD_TCP | TUCMD_IP) << 24 };
-	const struct fake_frame *s;
 
 	memcpy(frame, want, len);
 	frame_put16(frame + ETH_HLEN + 10, 0);
 	ring_e1000_put_tx(r, &c, false);
 	put_data(r, put_bytes(r, frame, len), len, TXD_EOP, POPTS_IXSM | POPTS_TXSM);
 	send(r);
-	s = sent_one(r);
-	ck_assert_mem_eq(s->data, want, len);
-	ck_assert_uint_eq(s->hdr.flags, VIRTIO_NET_HDR_F_NEEDS_CSUM);
-	ck_assert_uint_eq(s->hdr.csum_start, L4);
-	ck_assert_uint_eq(s->hdr.csum_offset, 16);
-	ck_assert_uint_eq(s->hdr.gso_type, VIRTIO_NET_HDR_GSO_NONE);
+	h.gso_type = VIRTIO_NET_HDR_GSO_NONE;
+	h.gso_size = 0;
+	sent_want(r, len, &h);
 	ck_assert_uint_eq(er32(r, E1000_GPTC), 1);
 	nic_rig_free(r);
 }
@@ -239,17 +249,16 @@ START_TEST(legacy_descriptor_inserts_a_checksum)
 {
 	struct nic_rig *r = rig();
 	struct tx_desc d = { .len = 100, .cmd = TXD_EOP | 0x04 /* IC */, .css = 20, .cso = 30 };
-	const struct fake_frame *s;
+	struct virtio_net_hdr h = { .flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
+				    .csum_start = 20,
+				    .csum_offset = 10 };
 
 	frame_plain(frame, 100, peer, 4);
+	memcpy(want, frame, 100);
 	d.addr = put_bytes(r, frame, 100);
 	ring_e1000_put_tx(r, &d, true);
 	send(r);
-	s = sent_one(r);
-	ck_assert_uint_eq(s->hdr.flags, VIRTIO_NET_HDR_F_NEEDS_CSUM);
-	ck_assert_uint_eq(s->hdr.csum_start, 20);
-	ck_assert_uint_eq(s->hdr.csum_offset, 10);
-	ck_assert_mem_eq(s->data, frame, 100);
+	sent_want(r, 100, &h);
 	nic_rig_free(r);
 }
 END_TEST
@@ -431,7 +440,7 @@ START_TEST(context_is_not_written_back_beyond_its_status)
 	c.paylen_cmd |= (uint32_t)TXD_RS << 24;
 	put_tso(r, &c, len, BOTH);
 	send(r);
-	sent_one(r);
+	sent_want(r, len, &h);
 	rig_peek(r, r->tx_ring, &after, sizeof(after));
 	ck_assert_uint_eq(after.status, RXD_DD);
 	after.status = c.status;
@@ -482,23 +491,29 @@ START_TEST(reset_in_mid_ring_forgets_what_was_posted)
 }
 END_TEST
 
+/* Ten doorbells wake the worker once, or without the kick rung each time; without the
+ * worker rung nobody is woken: each has sent its frame by the time it returns. */
 START_TEST(doorbells_wake_a_sleeping_worker_only)
 {
 	struct nic_rig *r = rig();
 	struct e1000 *e = container_of(r->nic, struct e1000, nic);
-	uint64_t before = rig_stat(r, tx_kicks), signals;
+	uint64_t before = rig_stat(r, tx_kicks), signals = 0;
+	bool worker = rig_has(r, WORKER);
 
 	frame_plain(frame, 100, peer, 1);
 	for (unsigned i = 0; i < 10; i++) {
 		rig_post_tx(r, frame, 100);
 		rig_kick(r);
 	}
-	ck_assert_int_eq(read(e->tx_kick.f.fd, &signals, sizeof(signals)), sizeof(signals));
-	ck_assert_uint_eq(signals, 1);
-	loop_event_signal(&e->tx_kick); /* as it was */
+	ck_assert_uint_eq(r->net->sent_nr, worker ? 0 : 10);
+	ck_assert_int_eq(read(e->tx_kick.f.fd, &signals, sizeof(signals)),
+			 worker ? (int)sizeof(signals) : -1);
+	ck_assert_uint_eq(signals, !worker ? 0 : rig_has(r, KICK) ? 1 : 10);
+	if (worker)
+		loop_event_signal(&e->tx_kick); /* as it was */
 	rig_run(r);
 	ck_assert_uint_eq(rig_stat(r, tx_kicks) - before, 10);
-	ck_assert_uint_eq(rig_stat(r, tx_batches), 1);
+	ck_assert_uint_eq(rig_stat(r, tx_batches), worker ? 1 : 10);
 	ck_assert_uint_eq(r->net->sent_nr, 10);
 	ck_assert_uint_eq(rig_irqs(r), 1);
 	nic_rig_free(r);

@@ -283,16 +283,18 @@ START_TEST(buffers_left_over_serve_the_next_frames_in_order)
 {
 	struct rig_opts o = { .rx_buf = 256 };
 	struct nic_rig *r = nic_rig_new(RIG_VIRTIO, &o);
+	/* 64 KiB never fit, so any room will do; 1500 bytes have fit before and must again. */
+	unsigned largest = rig_has(r, OFFLOAD_RX) ? 1 : 6;
 
-	rig_post_rx(r, 20);
-	for (unsigned i = 0; i < 5; i++) {
-		receive(r, 900, i); /* 4 buffers each */
-		exam_received(r, frame, 900);
+	rig_post_rx(r, 24);
+	for (unsigned i = 0; i < 4; i++) {
+		receive(r, 1500, i); /* 6 buffers each */
+		exam_received(r, frame, 1500);
 	}
 	receive(r, FRAME, 9);
 	exam_received_none(r); /* all are used, to the last */
 	ck_assert_uint_eq(rig_stat(r, rx_ring_full), 1);
-	rig_post_rx(r, 1);
+	rig_post_rx(r, largest);
 	rig_run(r);
 	exam_received(r, frame, FRAME);
 	nic_rig_free(r);
@@ -367,7 +369,9 @@ END_TEST
 /* The backend still delivers as it did for the driver before, and is first to be heard. */
 START_TEST(frame_that_waits_across_a_reset_meets_the_new_driver_whole)
 {
-	struct nic_rig *r = rig(0, 0);
+	/* Without the offload-rx rung a frame is no longer than the MTU. */
+	struct rig_opts o = { .mtu = rig_gets(RIG_VIRTIO, OFFLOAD_RX) ? 0 : 5000 };
+	struct nic_rig *r = nic_rig_new(RIG_VIRTIO, &o);
 
 	rig_post_rx(r, 100);
 	rig_run(r);
@@ -427,39 +431,39 @@ START_TEST(header_fields_that_mean_nothing_are_ignored)
 }
 END_TEST
 
-/* A TCP frame of 4000 bytes of payload; the header that the backend got with it. */
-static const struct virtio_net_hdr *send_partial(struct nic_rig *r, uint8_t gso_type,
-						 uint16_t hdr_len)
+/* Send a TCP frame of 4000 bytes of payload, with such a header. What comes out is right;
+ * when it comes out whole, the backend is told a header length of `passed_on`. */
+static void exam_partial(uint8_t gso_type, uint16_t gso_size, uint16_t hdr_len, uint16_t passed_on)
 {
+	struct rig_opts o = { .backend_offload = NET_OFF_ALL };
+	struct nic_rig *r = nic_rig_new(RIG_VIRTIO, &o);
 	struct frame_ip f = { .partial = true, .payload = 4000, .seed = 1 };
-	struct virtio_net_hdr h;
+	struct virtio_net_hdr truth, h;
 	size_t len;
 
 	memcpy(f.dst, peer, 6);
-	len = frame_ip(frame, &f, &h);
-	h.gso_type = gso_type;
+	len = frame_ip(frame, &f, &truth);
+	truth.gso_type = gso_type;
+	truth.gso_size = gso_size;
+	h = truth;
 	h.gso_size = 1448;
 	h.hdr_len = hdr_len;
 	ck_assert(rig_post_tx_offload(r, &h, frame, len));
 	rig_kick(r);
 	rig_run(r);
-	exam_sent(r, 0, frame, len);
 	ck_assert_uint_eq(rig_stat(r, guest_faults), 0);
-	ck_assert_uint_eq(r->net->sent[0].hdr.csum_start, h.csum_start);
-	ck_assert_uint_eq(r->net->sent[0].hdr.csum_offset, h.csum_offset);
-	return &r->net->sent[0].hdr;
+	ck_assert_uint_ge(r->net->sent_nr, 1);
+	if (exam_passed_on(r, &truth)) {
+		ck_assert_uint_eq(r->net->sent[0].hdr.hdr_len, passed_on);
+		truth.hdr_len = passed_on;
+	}
+	exam_sent_unfinished(r, frame, len, &truth);
+	nic_rig_free(r);
 }
 
 START_TEST(checksum_alone_needs_no_segment_size)
 {
-	struct rig_opts o = { .backend_offload = NET_OFF_ALL };
-	struct nic_rig *r = nic_rig_new(RIG_VIRTIO, &o);
-	const struct virtio_net_hdr *h = send_partial(r, VIRTIO_NET_HDR_GSO_NONE, 0xffff);
-
-	ck_assert_uint_eq(h->flags, VIRTIO_NET_HDR_F_NEEDS_CSUM);
-	ck_assert_uint_eq(h->gso_size, 0);
-	ck_assert_uint_eq(h->hdr_len, 0);
-	nic_rig_free(r);
+	exam_partial(VIRTIO_NET_HDR_GSO_NONE, 0, 0xffff, 0);
 }
 END_TEST
 
@@ -469,14 +473,8 @@ static const struct {
 
 START_TEST(header_length_is_a_hint_that_may_be_wrong)
 {
-	struct rig_opts o = { .backend_offload = NET_OFF_ALL };
-	struct nic_rig *r = nic_rig_new(RIG_VIRTIO, &o);
-	const struct virtio_net_hdr *h =
-		send_partial(r, VIRTIO_NET_HDR_GSO_TCPV4, header_hints[_i].hint);
-
-	ck_assert_uint_eq(h->gso_size, 1448);
-	ck_assert_uint_eq(h->hdr_len, header_hints[_i].passed_on);
-	nic_rig_free(r);
+	exam_partial(VIRTIO_NET_HDR_GSO_TCPV4, 1448, header_hints[_i].hint,
+		     header_hints[_i].passed_on);
 }
 END_TEST
 

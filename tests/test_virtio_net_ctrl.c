@@ -254,19 +254,25 @@ static uint8_t set_offloads(struct nic_rig *r, uint64_t want)
 	return ring_virtio_command(r, CTRL(GUEST_OFFLOADS, SET), &want, sizeof(want));
 }
 
+/* The backend was asked for this, or without the offload-rx rung for nothing. */
+static void exam_granted(const struct nic_rig *r, unsigned want)
+{
+	ck_assert_uint_eq(r->net->net.rx_offload, rig_has(r, OFFLOAD_RX) ? want : 0);
+}
+
 START_TEST(guest_offloads_follow_the_driver)
 {
 	struct nic_rig *r = rig(CTRL_FEATURES, F(GUEST_TSO6));
 
-	ck_assert_uint_eq(r->net->net.rx_offload, NET_OFF_CSUM | NET_OFF_TSO4 | NET_OFF_ECN);
+	exam_granted(r, NET_OFF_CSUM | NET_OFF_TSO4 | NET_OFF_ECN);
 	ck_assert_uint_eq(set_offloads(r, 0), VIRTIO_NET_OK);
-	ck_assert_uint_eq(r->net->net.rx_offload, 0);
+	exam_granted(r, 0);
 	ck_assert_uint_eq(set_offloads(r, F(GUEST_CSUM) | F(GUEST_TSO4)), VIRTIO_NET_OK);
-	ck_assert_uint_eq(r->net->net.rx_offload, NET_OFF_CSUM | NET_OFF_TSO4);
+	exam_granted(r, NET_OFF_CSUM | NET_OFF_TSO4);
 	/* Not negotiated, and no offload at all. */
 	ck_assert_uint_eq(set_offloads(r, F(GUEST_CSUM) | F(GUEST_TSO6)), VIRTIO_NET_ERR);
 	ck_assert_uint_eq(set_offloads(r, F(GUEST_CSUM) | F(CSUM)), VIRTIO_NET_ERR);
-	ck_assert_uint_eq(r->net->net.rx_offload, NET_OFF_CSUM | NET_OFF_TSO4);
+	exam_granted(r, NET_OFF_CSUM | NET_OFF_TSO4);
 	nic_rig_free(r);
 }
 END_TEST
@@ -404,7 +410,7 @@ START_TEST(command_cut_short_is_refused_and_changes_nothing)
 	unsigned offload = r->net->net.rx_offload;
 	uint8_t class = lengths[_i].class, cmd = lengths[_i].cmd;
 
-	ck_assert_uint_ne(offload, 0);
+	ck_assert_int_eq(offload != 0, rig_has(r, OFFLOAD_RX) != 0);
 	for (uint32_t n = 0; n < lengths[_i].enough; n++)
 		ck_assert_uint_eq(ring_virtio_command(r, class, cmd, data, n), VIRTIO_NET_ERR);
 	ck_assert_uint_eq(r->net->net.rx_offload, offload);

@@ -20,6 +20,109 @@ void exam_sent(const struct nic_rig *r, unsigned i, const void *frame, size_t le
 	exam_same(r->net->sent[i].data, r->net->sent[i].len, frame, len);
 }
 
+bool exam_passed_on(const struct nic_rig *r, const struct virtio_net_hdr *h)
+{
+	unsigned takes = rig_has(r, OFFLOAD_TX) ? r->opts.backend_offload : 0, needs = 0;
+
+	if (h->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM)
+		needs |= NET_OFF_CSUM;
+	if (h->gso_type & VIRTIO_NET_HDR_GSO_ECN)
+		needs |= NET_OFF_ECN;
+	if ((h->gso_type & ~VIRTIO_NET_HDR_GSO_ECN) == VIRTIO_NET_HDR_GSO_TCPV4)
+		needs |= NET_OFF_TSO4;
+	if ((h->gso_type & ~VIRTIO_NET_HDR_GSO_ECN) == VIRTIO_NET_HDR_GSO_TCPV6)
+		needs |= NET_OFF_TSO6;
+	return !(needs & ~takes);
+}
+
+static void exam_sent_whole(const struct nic_rig *r, const void *frame, size_t len,
+			    const struct virtio_net_hdr *h)
+{
+	const struct virtio_net_hdr *got;
+
+	ck_assert_uint_eq(r->net->sent_nr, 1);
+	exam_sent(r, 0, frame, len);
+	got = &r->net->sent[0].hdr;
+	ck_assert_uint_eq(got->flags, h->flags);
+	ck_assert_uint_eq(got->csum_start, h->csum_start);
+	ck_assert_uint_eq(got->csum_offset, h->csum_offset);
+	ck_assert_uint_eq(got->gso_type, h->gso_type);
+	ck_assert_uint_eq(got->gso_size, h->gso_size);
+	if (h->gso_type != VIRTIO_NET_HDR_GSO_NONE)
+		ck_assert_uint_eq(got->hdr_len, h->hdr_len);
+}
+
+/* Nothing is left to do for the i-th frame at the backend. */
+static void exam_sent_finished(const struct nic_rig *r, unsigned i)
+{
+	const struct virtio_net_hdr *got = &r->net->sent[i].hdr;
+
+	ck_assert_uint_eq(got->flags, 0);
+	ck_assert_uint_eq(got->gso_type, VIRTIO_NET_HDR_GSO_NONE);
+	ck_assert_uint_eq(got->gso_size, 0);
+}
+
+static void exam_sent_checksummed(const struct nic_rig *r, const void *frame, size_t len,
+				  const struct virtio_net_hdr *h)
+{
+	static uint8_t want[FRAME_BUF];
+	uint16_t sum;
+
+	memcpy(want, frame, len);
+	if (h->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) {
+		sum = (uint16_t)~frame_sum(want + h->csum_start, len - h->csum_start, 0);
+		frame_put16(want + h->csum_start + h->csum_offset, sum);
+	}
+	ck_assert_uint_eq(r->net->sent_nr, 1);
+	exam_sent(r, 0, want, len);
+	exam_sent_finished(r, 0);
+}
+
+static void exam_sent_segments(const struct nic_rig *r, const void *frame, size_t len,
+			       const struct virtio_net_hdr *h)
+{
+	ck_assert_uint_eq(r->net->sent_nr, frame_segments(len, h));
+	for (unsigned i = 0; i < r->net->sent_nr; i++) {
+		const struct fake_frame *s = &r->net->sent[i];
+		const char *wrong = frame_segment_wrong(frame, len, h, i, s->data, s->len);
+
+		ck_assert_msg(!wrong, "segment %u of %u: %s", i, r->net->sent_nr, wrong);
+		exam_sent_finished(r, i);
+	}
+}
+
+void exam_sent_unfinished(const struct nic_rig *r, const void *frame, size_t len,
+			  const struct virtio_net_hdr *h)
+{
+	if (exam_passed_on(r, h))
+		exam_sent_whole(r, frame, len, h);
+	else if (h->gso_type == VIRTIO_NET_HDR_GSO_NONE)
+		exam_sent_checksummed(r, frame, len, h);
+	else
+		exam_sent_segments(r, frame, len, h);
+}
+
+static bool exam_in_guest(const struct nic_rig *r, const struct iovec *iov)
+{
+	const struct gmem *m = &r->m->f->m.mem;
+	const uint8_t *p = iov->iov_base, *ram;
+
+	for (unsigned i = 0; i < m->n; i++) {
+		ram = gm_span(m, m->r[i].gpa, m->r[i].size);
+		if (p >= ram && p + iov->iov_len <= ram + m->r[i].size)
+			return true;
+	}
+	return false;
+}
+
+void exam_sent_from(const struct nic_rig *r, unsigned i)
+{
+	const struct fake_frame *s = &r->net->sent[i];
+
+	ck_assert(s->cnt > 0 && s->cnt <= (int)ARRAY_SIZE(s->iov));
+	ck_assert_int_eq(exam_in_guest(r, &s->iov[s->cnt - 1]), rig_has(r, ZERO_COPY) != 0);
+}
+
 void exam_received(struct nic_rig *r, const void *frame, size_t len)
 {
 	static struct rig_rx x;

@@ -8,6 +8,18 @@
 
 /* The i-th frame at the backend is this one (short ones may be padded to 60 bytes). */
 void exam_sent(const struct nic_rig *r, unsigned i, const void *frame, size_t len);
+/*
+ * What is at the backend is this frame, with *h saying what the driver left to do (hdr_len
+ * counts for segments only). The NIC passes that on when it has the offload-tx rung and the
+ * backend takes it, and otherwise does it: a checksum filled in, or correct segments.
+ */
+void exam_sent_unfinished(const struct nic_rig *r, const void *frame, size_t len,
+			  const struct virtio_net_hdr *h);
+/* Does the NIC pass on what *h asks for? */
+bool exam_passed_on(const struct nic_rig *r, const struct virtio_net_hdr *h);
+/* The end of the i-th frame at the backend came from the guest's memory, or without the
+ * zero-copy rung through the NIC's. */
+void exam_sent_from(const struct nic_rig *r, unsigned i);
 /* The next frame the driver gets is this one. */
 void exam_received(struct nic_rig *r, const void *frame, size_t len);
 /* Nothing (more) was received. */

@@ -179,7 +179,7 @@ void nic_rig_free(struct nic_rig *r);
 /* The rungs that cards get: the best, or DUET_RUNGS of the environment (a bit mask). */
 unsigned rig_rungs(int model);
 #define rig_gets(model, rung) (rig_rungs(model) & BIT(RUNG_##rung))
-#define rig_has(r, rung) nic_has((r)->nic, RUNG_##rung)
+#define rig_has(r, rung)      nic_has((r)->nic, RUNG_##rung)
 
 /* False when the ring has no room. */
 bool rig_post_tx(struct nic_rig *r, const void *frame, size_t len);
