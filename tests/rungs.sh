@@ -5,27 +5,13 @@
 # that LIST prints (tests/rungs.c), two programs at a time: a rung must not change what
 # they see. One line for each combination, and the full output of what fails.
 set -euo pipefail
+cd "$(dirname "$0")/.."
 
 list=$1
 shift
 failed=0 passed=0
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
-
-# one PROGRAM: run it; its output is kept only if it fails.
-one()
-{
-	local log=$dir/${1##*/} status=0
-
-	timeout --foreground 600 "$1" </dev/null >"$log" 2>&1 || status=$?
-	if [ "$status" -eq 0 ]; then
-		rm "$log"
-	else
-		printf '%s: exit status %s\n' "${1##*/}" "$status" >>"$log"
-	fi
-}
-export -f one
-export dir
 
 while IFS=$'\t' read -r mask why what; do
 	case $mask in
@@ -35,17 +21,19 @@ while IFS=$'\t' read -r mask why what; do
 		;;
 	esac
 	start=$SECONDS
-	printf '%s\0' "$@" | DUET_RUNGS=$mask xargs -0 -n 1 -P 2 bash -c 'one "$1"' one
-	bad=("$dir"/*)
-	if [ -e "${bad[0]}" ]; then
-		failed=$((failed + 1))
-		printf '  FAIL  %-6s %-24s %s\n' "$mask" "$why" "$what"
-		sed 's/^/        /' "${bad[@]}"
-		rm "${bad[@]}"
-	else
+	for program; do
+		[ "$(jobs -rp | wc -l)" -lt 2 ] || wait -n || true
+		DUET_RUNGS=$mask tests/run.sh "$program" >"$dir/$(basename "$program")" &
+	done
+	wait
+	if [ "$(cat "$dir"/* | grep -c '^  ok ')" -eq $# ]; then
 		passed=$((passed + 1))
 		printf '  ok    %-6s %-24s %s (%d programs, %d s)\n' "$mask" "$why" "$what" $# \
 			$((SECONDS - start))
+	else
+		failed=$((failed + 1))
+		printf '  FAIL  %-6s %-24s %s\n' "$mask" "$why" "$what"
+		cat "$dir"/* | grep -v '^  ok \|^[0-9]* passed, '
 	fi
 done < <("$list")
 [ $((passed + failed)) -gt 1 ] || {

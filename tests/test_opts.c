@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* test_opts.c: the command line: what is understood, and what a mistake is told. */
+#include "devices/ladder.h"
 #include "tests/check_main.h"
 #include "vmm/opts.h"
 #include "vmm/util.h"
@@ -106,6 +107,59 @@ START_TEST(nics_keep_their_order_and_get_addresses)
 }
 END_TEST
 
+#define RUNG(name) BIT(RUNG_##name)
+
+static const struct {
+	const char *net;
+	unsigned rungs;
+} ladders[] = {
+	{ "e1000,null", LADDER_BEST },
+	{ "virtio,null", LADDER_BEST &LADDER_VIRTIO },
+	{ "e1000,null,ladder=best", LADDER_BEST },
+	{ "e1000,null,ladder=qemu", LADDER_QEMU },
+	{ "virtio,null,ladder=qemu", LADDER_QEMU },
+	{ "e1000,ladder=zero-copy,null", RUNG(OFFLOAD_TX) | RUNG(OFFLOAD_RX) | RUNG(ZERO_COPY) },
+	{ "e1000,null,ladder=irq-page", LADDER_ALL },
+	{ "virtio,null,ladder=irq-page", LADDER_VIRTIO },
+	{ "e1000,null,ladder=qemu,offload-tx=on", RUNG(OFFLOAD_TX) },
+	{ "e1000,null,ladder=qemu,worker=on,kick=on,worker=off", RUNG(KICK) },
+	{ "e1000,null,offload-tx=on,ladder=qemu", LADDER_QEMU }, /* the last word counts */
+	{ "e1000,null,itr=off", LADDER_BEST & ~RUNG(ITR) },
+	{ "e1000,null,irq-page=on", LADDER_ALL },
+	{ "virtio,null,zero-copy=off", LADDER_BEST &LADDER_VIRTIO & ~RUNG(ZERO_COPY) },
+};
+
+START_TEST(ladder_is_a_word_and_switches)
+{
+	char line[128];
+
+	snprintf(line, sizeof(line), "run -k K -n %s", ladders[_i].net);
+	ck_assert_msg(parse(line) == 0, "%s: %s", line, o.why);
+	ck_assert_uint_eq(o.nic[0].rungs, ladders[_i].rungs);
+}
+END_TEST
+
+START_TEST(rung_of_one_card_is_no_other_cards)
+{
+	ck_assert_int_eq(parse("run -k K -n e1000,null,ladder=qemu -n virtio,null -n e1000,null"),
+			 0);
+	ck_assert_uint_eq(o.nic[0].rungs, LADDER_QEMU);
+	ck_assert_uint_eq(o.nic[1].rungs, LADDER_BEST & LADDER_VIRTIO);
+	ck_assert_uint_eq(o.nic[2].rungs, LADDER_BEST);
+}
+END_TEST
+
+START_TEST(polling_time_has_a_default_and_bounds)
+{
+	ck_assert_int_eq(parse("run -k K -n e1000,null -n virtio,null,poll-us=1 "
+			       "-n virtio,null,poll-us=100000"),
+			 0);
+	ck_assert_uint_eq(o.nic[0].poll_us, 2000);
+	ck_assert_uint_eq(o.nic[1].poll_us, 1);
+	ck_assert_uint_eq(o.nic[2].poll_us, 100000);
+}
+END_TEST
+
 START_TEST(serial2_takes_a_descriptor)
 {
 	ck_assert_int_eq(parse("run -k K --serial2 fd:5"), 0);
@@ -199,6 +253,24 @@ static const struct {
 	{ "run -k K -n e1000,null,mtu=67", "mtu=67", "68 to 65535" },
 	{ "run -k K -n e1000,null,mtu=65536", "mtu=65536", "68 to 65535" },
 	{ "run -k K -n e1000,null,mtu=big", "mtu=big", "68 to 65535" },
+	{ "run -k K -n e1000,null,ladder", "ladder", "value" },
+	{ "run -k K -n e1000,null,ladder=", "ladder=", "qemu, best" },
+	{ "run -k K -n e1000,null,ladder=top", "ladder=top", "qemu, best" },
+	{ "run -k K -n e1000,null,ladder=qemu+kick", "ladder=qemu+kick", "qemu, best" },
+	{ "run -k K -n e1000,null,kick", "kick", "kick=on or kick=off" },
+	{ "run -k K -n e1000,null,kick=", "kick=", "kick=on or kick=off" },
+	{ "run -k K -n e1000,null,kick=1", "kick=1", "kick=on or kick=off" },
+	{ "run -k K -n e1000,null,kicks=on", "'kicks'", "ladder=" },
+	{ "run -k K -n virtio,null,itr=on", "virtio,itr", "e1000 only" },
+	{ "run -k K -n virtio,null,ram=off", "virtio,ram", "e1000 only" },
+	{ "run -k K -n e1000,null,worker=off", "poll=on", "worker=on" },
+	{ "run -k K -n virtio,null,worker=off", "poll=on", "worker=on" },
+	{ "run -k K -n e1000,null,poll=off", "ram=on", "poll=on" },
+	{ "run -k K -n e1000,null,ladder=qemu,irq-page=on", "irq-page=on", "irq=on" },
+	{ "run -k K -n e1000,null,poll-us=0", "poll-us=0", "1 to 100000" },
+	{ "run -k K -n e1000,null,poll-us=100001", "poll-us=100001", "1 to 100000" },
+	{ "run -k K -n e1000,null,poll-us=long", "poll-us=long", "1 to 100000" },
+	{ "run -k K -n e1000,null,poll-us", "poll-us", "value" },
 	{ "run -k K -n e1000,null -n virtio,null,mac=52:54:00:12:34:56", "52:54:00:12:34:56",
 	  "0 and 1" },
 	{ "run -k K -n e1000,tap=tap0 -n virtio,tap=tap0", "tap=tap0", "0 and 1" },
@@ -236,11 +308,12 @@ END_TEST
 START_TEST(help_fits_the_terminal_and_names_every_option)
 {
 	static const char *const topics[] = { NULL, "run", "probe" };
-	static const char *const words[] = { "--kernel",     "--initrd",  "--append", "--memory",
-					     "--cpus",       "--net",     "--stats",  "--trace ",
-					     "--trace-file", "--serial2", "--quiet",  "--help",
-					     "--version",    "exits",     "mmio",     "exit status",
-					     "--stats-table" };
+	static const char *const words[] = {
+		"--kernel",    "--initrd",      "--append",  "--memory",     "--cpus",
+		"--net",       "--stats",       "--trace ",  "--trace-file", "--serial2",
+		"--quiet",     "--help",        "--version", "exits",        "mmio",
+		"exit status", "--stats-table", "ladder=",   "poll-us="
+	};
 	char *text = NULL;
 	size_t size, col = 0;
 	FILE *out = open_memstream(&text, &size);
@@ -253,6 +326,9 @@ START_TEST(help_fits_the_terminal_and_names_every_option)
 	}
 	for (size_t i = 0; _i < 2 && i < sizeof(words) / sizeof(words[0]); i++)
 		ck_assert_msg(strstr(text, words[i]), "no %s", words[i]);
+	for (unsigned r = 0; _i < 2 && r < RUNG_NR; r++)
+		ck_assert(strstr(text, ladder_name((enum ladder_rung)r)) &&
+			  strstr(text, ladder_help((enum ladder_rung)r)));
 	ck_assert(_i < 2 || strstr(text, "--json"));
 	free(text);
 }
@@ -263,6 +339,9 @@ static const struct test_entry tests[] = {
 	TLOOP(run_takes_every_option_in_both_forms, 0, 2),
 	TLOOP(memory_has_units, 0, ARRAY_SIZE(sizes)),
 	T(nics_keep_their_order_and_get_addresses),
+	TLOOP(ladder_is_a_word_and_switches, 0, ARRAY_SIZE(ladders)),
+	T(rung_of_one_card_is_no_other_cards),
+	T(polling_time_has_a_default_and_bounds),
 	T(serial2_takes_a_descriptor),
 	TLOOP(commands_are_told_apart, 0, ARRAY_SIZE(commands)),
 	TLOOP(mistake_names_itself_and_the_remedy, 0, ARRAY_SIZE(mistakes)),

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* opts_help.c: what `duet help` and `duet version` print, at most 80 columns wide. */
+#include "devices/ladder.h"
 #include "vmm/boot.h"
 #include "vmm/opts.h"
 #include "vmm/trace.h"
@@ -36,7 +37,7 @@ static const char help_run[] =
 	"  -a, --append STR       kernel command line\n"
 	"  -m, --memory SIZE      RAM: 512M, 4G... (default 512M, 16M to 1T)\n"
 	"  -c, --cpus N           virtual CPUs, 1 to 16 (default 1)\n"
-	"  -n, --net MODEL,BACKEND[,mac=ADDR][,mtu=N]\n"
+	"  -n, --net MODEL,BACKEND[,mac=ADDR][,mtu=N][,ladder=WORD][,RUNG=on|off]...\n"
 	"                         a network card in the next PCI slot; repeatable, up to\n"
 	"                         8. MODEL is e1000 (Intel 82540EM) or virtio\n"
 	"                         (virtio-net). BACKEND is one of\n"
@@ -45,6 +46,11 @@ static const char help_run[] =
 	"                           loop        sends each frame back\n"
 	"                         mac: default 52:54:00:12:34:56 for the first, :57 for\n"
 	"                         the second... mtu: 68 to 65535, what the guest is told\n"
+	"                         ladder: how the card works inside: best (default),\n"
+	"                         qemu (no rung), or a rung's name: that one and those\n"
+	"                         above it in the list below. RUNG=on, =off: one of them,\n"
+	"                         after ladder=. poll-us=N: how long a worker with the\n"
+	"                         poll rung looks out in vain, 1 to 100000 (default 2000)\n"
 	"      --serial2 FILE     second serial port (ttyS1): its output goes to FILE;\n"
 	"                         fd:N: both ways over the inherited descriptor N\n"
 	"      --stats FILE       write counters and times as JSON at the end: exits,\n"
@@ -87,6 +93,15 @@ static void help_trace_classes(FILE *f)
 	fputs("  all      all of them\n", f);
 }
 
+static void help_rungs(FILE *f)
+{
+	fputs("\nrungs of the ladder, and the cards that have them:\n", f);
+	for (unsigned r = 0; r < RUNG_NR; r++)
+		fprintf(f, "  %-10s  %-5s  %s\n", ladder_name((enum ladder_rung)r),
+			ladder_on_virtio((enum ladder_rung)r) ? "both" : "e1000",
+			ladder_help((enum ladder_rung)r));
+}
+
 void opts_help(FILE *f, const char *topic)
 {
 	if (topic && !strcmp(topic, "probe")) {
@@ -98,6 +113,7 @@ void opts_help(FILE *f, const char *topic)
 		fputs("\n", f);
 	}
 	fputs(help_run, f);
+	help_rungs(f);
 	help_trace_classes(f);
 	fputs(help_run_status, f);
 	if (!topic) {
