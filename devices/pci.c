@@ -11,10 +11,11 @@
  * hook is told. Left out on purpose: bridges, 64-bit and expansion ROM BARs, multi-function
  * devices, PCI Express, power management, MSI (devices here have INTx or MSI-X).
  *
- * Locks: h->lock -> (bus lock | intx_lock -> pci_line.lock).
+ * Locks: h->lock -> (bus locks | intx_lock -> pci_line.lock).
  */
 #include "devices/pci.h"
 
+#include "devices/pci_intx.h"
 #include "vmm/layout.h"
 #include "vmm/log.h"
 #include "vmm/trace.h"
@@ -35,13 +36,6 @@
 #define PCI_STATUS_W1C                                                                             \
 	(PCI_STATUS_PARITY | PCI_STATUS_SIG_TARGET_ABORT | PCI_STATUS_REC_TARGET_ABORT |           \
 	 PCI_STATUS_REC_MASTER_ABORT | PCI_STATUS_SIG_SYSTEM_ERROR | PCI_STATUS_DETECTED_PARITY)
-
-/* One interrupt line and the slots that share it: its level is the OR of their wishes. */
-struct pci_line {
-	struct irq_line *line; /* fixed */
-	pthread_mutex_t lock;  /* innermost */
-	uint32_t asserted;     /* lock: bit per slot */
-};
 
 struct pci_host {
 	/* fixed: */
@@ -79,41 +73,7 @@ static bool pci_overlaps(unsigned off, unsigned size, unsigned reg, unsigned len
 	return off < reg + len && reg < off + size;
 }
 
-/* --- INTx ------------------------------------------------------------------------- */
-
-static void pci_line_drive(struct pci_line *l, unsigned slot, bool level)
-{
-	uint32_t was;
-
-	pthread_mutex_lock(&l->lock);
-	was = l->asserted;
-	l->asserted = level ? was | BIT(slot) : was & ~BIT(slot);
-	if (!was != !l->asserted)
-		irq_set(l->line, l->asserted != 0);
-	pthread_mutex_unlock(&l->lock);
-}
-
-static struct pci_line *pci_line_of(struct pci_dev *d)
-{
-	return &d->host->line[d->slot % GSI_PCI_NR];
-}
-
-static void pci_intx_change(struct pci_dev *d, const bool *want, const bool *disabled)
-{
-	pthread_mutex_lock(&d->intx_lock);
-	if (want)
-		d->intx_want = *want;
-	if (disabled)
-		d->intx_disabled = *disabled;
-	pci_line_drive(pci_line_of(d), d->slot, d->intx_want && !d->intx_disabled);
-	pthread_mutex_unlock(&d->intx_lock);
-}
-
-void pci_intx_set(struct pci_dev *d, bool level)
-{
-	trace(IRQ, "slot %u: INTA# %s", d->slot, level ? "asserted" : "released");
-	pci_intx_change(d, &level, NULL);
-}
+/* --- bus mastering ---------------------------------------------------------------- */
 
 bool pci_bus_master(const struct pci_dev *d)
 {
@@ -225,11 +185,8 @@ static void pci_config_write(struct pci_host *h, struct pci_dev *d, unsigned off
 	pci_write_bytes(d, off, size, val);
 	trace(PCI, "slot %u: %#x/%u <- %#x, now %#x", d->slot, off, size, val,
 	      pci_get(d, off, size));
-	if (pci_overlaps(off, size, PCI_COMMAND, 2)) {
-		bool veto = pci_get(d, PCI_COMMAND, 2) & PCI_COMMAND_INTX_DISABLE;
-
-		pci_intx_change(d, NULL, &veto);
-	}
+	if (pci_overlaps(off, size, PCI_COMMAND, 2))
+		pci_intx_veto(d, pci_get(d, PCI_COMMAND, 2) & PCI_COMMAND_INTX_DISABLE);
 	if (pci_overlaps(off, size, PCI_COMMAND, 2) ||
 	    pci_overlaps(off, size, PCI_BASE_ADDRESS_0, 4 * (unsigned)ARRAY_SIZE(d->bar)))
 		pci_bars_update(h, d);
@@ -246,12 +203,8 @@ static uint32_t pci_config_read(struct pci_dev *d, unsigned off, unsigned size)
 	v = pci_get(d, off, size);
 	/* The one bit that follows the device and not the guest's writes. It shows the
 	 * device's wish, whether or not INTX_DISABLE lets it out (PCI 3.0, 6.2.3). */
-	if (pci_overlaps(off, size, PCI_STATUS, 1)) {
-		pthread_mutex_lock(&d->intx_lock);
-		if (d->intx_want)
-			v |= (uint32_t)PCI_STATUS_INTERRUPT << (8 * (PCI_STATUS - off));
-		pthread_mutex_unlock(&d->intx_lock);
-	}
+	if (pci_overlaps(off, size, PCI_STATUS, 1) && pci_intx_pending(d))
+		v |= (uint32_t)PCI_STATUS_INTERRUPT << (8 * (PCI_STATUS - off));
 	return v;
 }
 
@@ -319,7 +272,7 @@ static const struct region_ops pci_ports_ops = {
 void pci_init(struct pci_dev *d, const struct pci_id *id)
 {
 	memset(d, 0, sizeof(*d));
-	pthread_mutex_init(&d->intx_lock, NULL);
+	pci_intx_init(d);
 	d->cap_end = PCI_STD_HEADER_SIZEOF;
 	pci_put(d->config, PCI_VENDOR_ID, 2, id->vendor);
 	pci_put(d->config, PCI_DEVICE_ID, 2, id->device);
@@ -419,7 +372,7 @@ int pci_attach(struct pci_host *h, struct pci_dev *d, unsigned slot)
 	if (!err) {
 		d->host = h;
 		d->slot = slot;
-		d->intx_line = pci_line_of(d)->line;
+		d->line = &h->line[slot % GSI_PCI_NR];
 		d->config[PCI_INTERRUPT_PIN] = 1; /* INTA# */
 		d->config[PCI_INTERRUPT_LINE] = (uint8_t)(GSI_PCI_BASE + slot % GSI_PCI_NR);
 		h->dev[slot] = d;
@@ -439,7 +392,7 @@ void pci_fini(struct pci_dev *d)
 			bus_unmap(pci_bar_bus(h, &d->bar[n]), &d->bar[n].region);
 		pthread_mutex_unlock(&h->lock);
 	}
-	pthread_mutex_destroy(&d->intx_lock);
+	pci_intx_fini(d);
 }
 
 /* --- the host bridge -------------------------------------------------------------- */
@@ -459,6 +412,7 @@ static void pci_bridge_init(struct pci_host *h)
 
 	pci_init(&h->bridge, &id);
 	h->bridge.host = h;
+	h->bridge.line = &h->line[0]; /* it never asks for an interrupt */
 	memset(h->bridge.wmask, 0, sizeof(h->bridge.wmask));
 	h->bridge.config[PCI_COMMAND] = PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER;
 	h->dev[0] = &h->bridge;
@@ -468,11 +422,8 @@ static bool pci_lines_init(struct pci_host *h)
 {
 	bool ok = true;
 
-	for (unsigned i = 0; i < GSI_PCI_NR; i++) {
-		pthread_mutex_init(&h->line[i].lock, NULL);
-		h->line[i].line = h->m->irq(h->m, GSI_PCI_BASE + i);
-		ok = ok && h->line[i].line;
-	}
+	for (unsigned i = 0; i < GSI_PCI_NR; i++)
+		ok = pci_line_init(&h->line[i], h->m, GSI_PCI_BASE + i) && ok;
 	return ok;
 }
 
@@ -509,7 +460,7 @@ void pci_host_free(struct pci_host *h)
 	pci_fini(&h->bridge);
 	bus_unmap(&h->m->pio, &h->ports);
 	for (unsigned i = 0; i < GSI_PCI_NR; i++)
-		pthread_mutex_destroy(&h->line[i].lock);
+		pci_line_destroy(&h->line[i]);
 	pthread_mutex_destroy(&h->lock);
 	free(h);
 }

@@ -13,6 +13,7 @@
 #include <pthread.h>
 
 struct pci_host;
+struct pci_line;
 
 struct pci_id {
 	uint16_t vendor, device, subsys_vendor, subsys;
@@ -30,7 +31,7 @@ struct pci_dev {
 	/* fixed once pci_attach() has returned: */
 	struct pci_host *host;
 	unsigned slot;
-	struct irq_line *intx_line;
+	struct pci_line *line; /* INTA# */
 	/* Before a configuration read is answered from config[], and after a configuration
 	 * write has taken effect; may be NULL. Host lock held, so they must not call back
 	 * into pci_*() but for pci_bus_master() and pci_intx_set(). */
@@ -49,6 +50,9 @@ struct pci_dev {
 	/* intx_lock (innermost): the device's wish, and the command register's veto */
 	pthread_mutex_t intx_lock;
 	bool intx_want, intx_disabled;
+	/* The same for pci_intx_eoi(): the wish, kept from the line by the veto. */
+	struct irq_eoi eoi, *eoi_line; /* what the device has, what it stands for */
+	bool eoi_want, eoi_held;
 };
 
 /* NULL and a logged reason when the bus clashes. Owned by the caller. */
@@ -83,6 +87,15 @@ void pci_fini(struct pci_dev *d);
 /* Drive INTA#. Honours PCI_COMMAND_INTX_DISABLE and keeps PCI_STATUS_INTERRUPT.
  * Any thread; callers serialise per device. */
 void pci_intx_set(struct pci_dev *d, bool level);
+
+/*
+ * INTA# as a line that falls at the guest's EOI; the same one each time. After pci_attach();
+ * NULL: not to be had here. It comes on top of pci_intx_set()'s and honours
+ * PCI_COMMAND_INTX_DISABLE and PCI_STATUS_INTERRUPT as far as KVM lets it: what was raised
+ * before the driver set INTX_DISABLE stays up until an EOI, and an EOI is taken for the end
+ * of the device's wish, so the status bit falls with it.
+ */
+struct irq_eoi *pci_intx_eoi(struct pci_dev *d);
 
 /* May the device reach memory (PCI_COMMAND_MASTER)? Any thread. */
 bool pci_bus_master(const struct pci_dev *d);

@@ -39,6 +39,11 @@ static struct irq_line *board_irq(struct machine *m, unsigned gsi)
 	return irq_kvm_line(container_of(m, struct board, m)->irq, gsi);
 }
 
+static struct irq_eoi *board_irq_eoi(struct machine *m, unsigned gsi)
+{
+	return irq_kvm_eoi(container_of(m, struct board, m)->irq, gsi);
+}
+
 static void board_stop(struct machine *m, enum stop_reason why, int code)
 {
 	struct board *b = container_of(m, struct board, m);
@@ -430,6 +435,7 @@ int board_build(struct board *b, const struct opts *o)
 	b->kvm.dev = b->kvm.vm = -1;
 	b->serial2_fd = b->signal_fd = -1;
 	b->m.irq = board_irq;
+	b->m.irq_eoi = board_irq_eoi;
 	b->m.stop = board_stop;
 	bus_init(&b->m.pio, "pio", true);
 	bus_init(&b->m.mmio, "mmio", false);

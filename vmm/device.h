@@ -31,6 +31,9 @@ struct machine {
 	struct msi_router *msi; /* NULL: no message-signalled interrupts */
 	/* GSI number to line; lines live as long as the machine. NULL when out of range. */
 	struct irq_line *(*irq)(struct machine *m, unsigned gsi);
+	/* A line of its own for the caller, which lives as long as the machine. NULL: none to be
+	 * had, or `irq_eoi` itself: not on this host. At set-up time. */
+	struct irq_eoi *(*irq_eoi)(struct machine *m, unsigned gsi);
 	/* End the VM: any thread, the first caller wins, returns at once. */
 	void (*stop)(struct machine *m, enum stop_reason why, int code);
 };

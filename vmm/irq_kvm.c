@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #define IRQ_MSI_MAX    128
+#define IRQ_EOI_MAX    16
 #define IRQ_PIC_PINS   8
 #define IRQ_PICS       2
 #define IRQ_ROUTES_MAX (IRQ_PICS * IRQ_PIC_PINS + IOAPIC_PINS + IRQ_MSI_MAX)
@@ -50,6 +51,8 @@ struct irq_kvm {
 	/* lock: */
 	struct irq_kvm_vec vec[IRQ_MSI_MAX];
 	unsigned n_vecs;
+	struct irq_kvm_eoi *eoi[IRQ_EOI_MAX];
+	unsigned n_eois;
 };
 
 static void irq_kvm_set(struct irq_line *l, bool level)
@@ -182,6 +185,19 @@ static struct msi_vec *irq_kvm_msi_alloc(struct msi_router *r)
 	return v ? &v->vec : NULL;
 }
 
+struct irq_eoi *irq_kvm_eoi(struct irq_kvm *q, unsigned gsi)
+{
+	struct irq_kvm_eoi *e = NULL;
+
+	pthread_mutex_lock(&q->lock);
+	if (gsi < IOAPIC_PINS && q->n_eois < IRQ_EOI_MAX)
+		e = irq_kvm_eoi_new(q->kvm, gsi);
+	if (e)
+		q->eoi[q->n_eois++] = e;
+	pthread_mutex_unlock(&q->lock);
+	return e ? irq_kvm_eoi_line(e) : NULL;
+}
+
 struct irq_kvm *irq_kvm_new(struct kvm *k)
 {
 	struct irq_kvm *q = calloc(1, sizeof(*q));
@@ -202,6 +218,8 @@ void irq_kvm_free(struct irq_kvm *q)
 		return;
 	for (unsigned i = 0; i < q->n_vecs; i++)
 		close(q->vec[i].fd);
+	for (unsigned i = 0; i < q->n_eois; i++)
+		irq_kvm_eoi_free(q->eoi[i]);
 	pthread_mutex_destroy(&q->lock);
 	free(q);
 }

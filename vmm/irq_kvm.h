@@ -19,5 +19,18 @@ void irq_kvm_free(struct irq_kvm *q);
 /* NULL when there is no such GSI (0..23). */
 struct irq_line *irq_kvm_line(struct irq_kvm *q, unsigned gsi);
 struct msi_router *irq_kvm_router(struct irq_kvm *q);
+/* A new line on GSI 0..23 that falls at the guest's EOI. NULL: KVM cannot, no such GSI, or
+ * no more. Its descriptors live as long as `q`. */
+struct irq_eoi *irq_kvm_eoi(struct irq_kvm *q, unsigned gsi);
+
+/* --- irq_kvm_eoi.c --- */
+
+struct irq_kvm_eoi;
+
+/* NULL when KVM or the host refuses. */
+struct irq_kvm_eoi *irq_kvm_eoi_new(struct kvm *k, unsigned gsi);
+struct irq_eoi *irq_kvm_eoi_line(struct irq_kvm_eoi *e);
+/* Takes it out of its loop, which must still be there. */
+void irq_kvm_eoi_free(struct irq_kvm_eoi *e);
 
 #endif

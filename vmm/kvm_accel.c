@@ -44,21 +44,16 @@ static int kvm_page(struct bus_accel *a, uint64_t addr, void *mem, enum page_mod
 {
 	struct kvm *k = container_of(a, struct kvm_accel, accel)->kvm;
 	struct kvm_page *p = kvm_page_find(k, addr);
-	struct kvm_userspace_memory_region slot = {
-		.flags = mode == PAGE_ROM ? KVM_MEM_READONLY : 0,
-		.guest_phys_addr = addr,
-		.memory_size = mode == PAGE_TRAP ? 0 : BUS_PAGE_SIZE, /* 0: KVM deletes it */
-		.userspace_addr = (uintptr_t)mem,
-	};
+	bool trap = mode == PAGE_TRAP;
 	int err;
 
 	if (!p)
 		return -ENOSPC;
-	slot.slot = k->ram_slots + (unsigned)(p - k->page);
-	/* Deleting waits until each vCPU has left the guest or dropped its translations. */
-	err = kvm_ioctl(k->vm, KVM_SET_USER_MEMORY_REGION, &slot);
+	/* Removing waits until each vCPU has left the guest or dropped its translations. */
+	err = kvm_set_slot(k, k->ram_slots + (unsigned)(p - k->page), addr,
+			   trap ? 0 : BUS_PAGE_SIZE, mem, mode == PAGE_ROM);
 	if (!err)
-		*p = (struct kvm_page){ .used = mode != PAGE_TRAP, .gpa = addr };
+		*p = (struct kvm_page){ .used = !trap, .gpa = addr };
 	return err;
 }
 

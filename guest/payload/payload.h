@@ -31,6 +31,14 @@
 #define TEST_COMMAND (TEST_PORT + 11)
 #define TEST_ASK     (TEST_PORT + 14)
 
+/* eoi.S: commands, and what TEST_ASK says about the last one. */
+#define TEST_EOI_RAISE 1 /* raise the line that falls at EOI */
+#define TEST_EOI_UP    2 /* and the level on the same GSI */
+#define TEST_EOI_DOWN  3
+#define TEST_EOI_ACKED 4 /* has there been an EOI since? */
+#define TEST_EOI_WATCH 5 /* tell me of the next */
+#define TEST_EOI_CAME  6 /* how often was I told? */
+
 /* Pages of TEST_MMIO. page.S has them turned by TEST_COMMAND: page << 4 | page_mode. */
 #define TEST_PAGE0      (TEST_MMIO + 0x1000)
 #define TEST_PAGE1      (TEST_MMIO + 0x3000)

@@ -166,11 +166,71 @@ START_TEST(slots_are_given_back)
 }
 END_TEST
 
+/* --- lines that fall at EOI --------------------------------------------------------- */
+
+static struct irq_eoi *eoi;
+static _Atomic unsigned eoi_came;
+static uint8_t answer; /* vCPU 0 only */
+
+static void eoi_on(struct irq_eoi *e)
+{
+	eoi_came += e == eoi;
+}
+
+static void eoi_command(uint8_t val)
+{
+	struct machine *m = &bench.b.m;
+
+	if (val == TEST_EOI_RAISE)
+		irq_eoi_raise(eoi);
+	else if (val == TEST_EOI_UP || val == TEST_EOI_DOWN)
+		irq_set(m->irq(m, TEST_LEVEL_GSI), val == TEST_EOI_UP);
+	else if (val == TEST_EOI_ACKED)
+		answer = irq_eoi_acked(eoi);
+	else if (val == TEST_EOI_WATCH)
+		answer = irq_eoi_watch(eoi, m->loop);
+	else if (val == TEST_EOI_CAME)
+		answer = (uint8_t)eoi_came;
+}
+
+static uint8_t eoi_ask(void)
+{
+	return answer;
+}
+
+START_TEST(line_falls_at_eoi_and_tells)
+{
+	bench_build("eoi", 1, BOOT_FLAT32);
+	bench.command = eoi_command;
+	bench.ask = eoi_ask;
+	eoi = bench.b.m.irq_eoi(&bench.b.m, TEST_LEVEL_GSI);
+	ck_assert_ptr_nonnull(eoi);
+	eoi->came = eoi_on;
+	bench_map();
+	bench_pass();
+	ck_assert_uint_eq(eoi_came, 1);
+	bench_free();
+}
+END_TEST
+
+START_TEST(lines_are_several_a_pin_but_not_without_end)
+{
+	struct machine *m = &bench.b.m;
+	unsigned n = 0;
+
+	bench_build("eoi", 1, BOOT_FLAT32);
+	ck_assert_ptr_null(m->irq_eoi(m, IOAPIC_PINS));
+	while (m->irq_eoi(m, TEST_LEVEL_GSI))
+		ck_assert_uint_lt(++n, 1000);
+	ck_assert_uint_gt(n, 8); /* a board has at most this many NICs */
+	bench_free();
+}
+END_TEST
+
 static const struct test_entry tests[] = {
-	T(page_is_memory_while_it_is_turned),
-	T(nothing_is_lost_while_a_page_flips),
-	T(page_over_ram_is_refused),
-	T(slots_are_given_back),
+	T(page_is_memory_while_it_is_turned), T(nothing_is_lost_while_a_page_flips),
+	T(page_over_ram_is_refused),          T(slots_are_given_back),
+	T(line_falls_at_eoi_and_tells),       T(lines_are_several_a_pin_but_not_without_end),
 };
 
 int main(void)

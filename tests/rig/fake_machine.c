@@ -20,6 +20,92 @@ static struct irq_line *fake_irq(struct machine *m, unsigned gsi)
 	return gsi < IOAPIC_PINS ? &f->irq[gsi].line : NULL;
 }
 
+static struct fake_eoi *fake_eoi_of(struct irq_eoi *e)
+{
+	return container_of(e, struct fake_eoi, line);
+}
+
+static void fake_eoi_raise(struct irq_eoi *line)
+{
+	struct fake_eoi *e = fake_eoi_of(line);
+
+	e->raises++;
+	e->eois = 0;
+	e->up = true;
+	e->level = true;
+}
+
+static bool fake_eoi_acked(struct irq_eoi *line)
+{
+	struct fake_eoi *e = fake_eoi_of(line);
+
+	if (atomic_exchange(&e->eois, 0))
+		e->up = false;
+	return !e->up;
+}
+
+/* As with KVM's: an EOI that acked() took meanwhile is no longer there to be reported. */
+static void fake_eoi_came(struct loop_event *event)
+{
+	struct fake_eoi *e = container_of(event, struct fake_eoi, event);
+
+	if (e->eois && atomic_exchange(&e->watched, false))
+		e->line.came(&e->line);
+}
+
+static int fake_eoi_watch(struct irq_eoi *line, struct loop *l)
+{
+	struct fake_eoi *e = fake_eoi_of(line);
+
+	if (!e->in_loop)
+		BUG_ON(loop_event_init(l, &e->event, fake_eoi_came));
+	e->in_loop = true;
+	e->watched = true;
+	if (e->eois)
+		loop_event_signal(&e->event);
+	return 0;
+}
+
+static const struct irq_eoi_ops fake_eoi_ops = {
+	.raise = fake_eoi_raise,
+	.acked = fake_eoi_acked,
+	.watch = fake_eoi_watch,
+};
+
+static struct irq_eoi *fake_irq_eoi(struct machine *m, unsigned gsi)
+{
+	struct fake_machine *f = container_of(m, struct fake_machine, m);
+	struct fake_eoi *e;
+
+	if (gsi >= IOAPIC_PINS || f->n_eois == FAKE_EOI_MAX)
+		return NULL;
+	e = &f->eoi[f->n_eois++];
+	e->line.ops = &fake_eoi_ops;
+	e->gsi = gsi;
+	return &e->line;
+}
+
+bool fake_gsi_level(struct fake_machine *f, unsigned gsi)
+{
+	bool level = f->irq[gsi].level;
+
+	for (unsigned i = 0; i < f->n_eois; i++)
+		level = level || (f->eoi[i].gsi == gsi && f->eoi[i].level);
+	return level;
+}
+
+void fake_guest_eoi(struct fake_machine *f, unsigned gsi)
+{
+	for (unsigned i = 0; i < f->n_eois; i++) {
+		if (f->eoi[i].gsi != gsi)
+			continue;
+		f->eoi[i].level = false;
+		f->eoi[i].eois++;
+		if (f->eoi[i].watched)
+			loop_event_signal(&f->eoi[i].event);
+	}
+}
+
 struct fake_msi *fake_msi_of(struct msi_vec *v)
 {
 	return container_of(v, struct fake_msi, vec);
@@ -79,6 +165,7 @@ struct fake_machine *fake_machine_new(uint64_t ram)
 	f->router.alloc = fake_msi_alloc;
 	f->m.msi = &f->router;
 	f->m.irq = fake_irq;
+	f->m.irq_eoi = fake_irq_eoi;
 	f->m.stop = fake_stop;
 	return f;
 }
@@ -86,6 +173,9 @@ struct fake_machine *fake_machine_new(uint64_t ram)
 void fake_machine_free(struct fake_machine *f)
 {
 	watcher_free(f->m.watcher);
+	for (unsigned i = 0; i < f->n_eois; i++)
+		if (f->eoi[i].in_loop)
+			loop_event_destroy(&f->eoi[i].event);
 	loop_free(f->m.loop);
 	bus_destroy(&f->m.pio);
 	bus_destroy(&f->m.mmio);

@@ -11,12 +11,26 @@
 #include "vmm/layout.h"
 
 #define FAKE_MSI_MAX 64
+#define FAKE_EOI_MAX 16
 
 struct fake_irq {
 	struct irq_line line;
 	bool level;
 	unsigned edges; /* rising: false to true */
 	unsigned sets;  /* calls of irq_set() */
+};
+
+/* The other kind of line. What KVM's does at the guest's EOI, fake_guest_eoi() does. */
+struct fake_eoi {
+	struct irq_eoi line;
+	unsigned gsi;
+	_Atomic bool level;
+	_Atomic unsigned raises; /* calls of irq_eoi_raise() */
+	_Atomic unsigned eois;   /* not yet seen by irq_eoi_acked() */
+	_Atomic bool up;         /* raised, and no EOI seen since */
+	_Atomic bool watched;
+	bool in_loop;
+	struct loop_event event; /* calls line.came() */
 };
 
 struct fake_msi {
@@ -30,6 +44,8 @@ struct fake_msi {
 struct fake_machine {
 	struct machine m;
 	struct fake_irq irq[IOAPIC_PINS];
+	struct fake_eoi eoi[FAKE_EOI_MAX]; /* m.irq_eoi() hands them out; NULL it: none */
+	unsigned n_eois;
 	struct msi_router router;
 	struct fake_msi msi[FAKE_MSI_MAX];
 	unsigned n_msi;   /* handed out */
@@ -46,6 +62,11 @@ void fake_machine_free(struct fake_machine *f);
 /* Serve the loop until nothing is ready. Returns the number of callbacks made; gives
  * up (test failure) after 100 000, which only a source that never rests can reach. */
 unsigned fake_machine_run(struct fake_machine *f);
+
+/* Is the pin up, by either kind of line? */
+bool fake_gsi_level(struct fake_machine *f, unsigned gsi);
+/* The guest has dealt with the interrupt of `gsi`: what falls at EOI falls. */
+void fake_guest_eoi(struct fake_machine *f, unsigned gsi);
 
 /* The fake behind a vector that a device has allocated. */
 struct fake_msi *fake_msi_of(struct msi_vec *v);
