@@ -186,169 +186,177 @@ size_t offload_csum(const struct virtio_net_hdr *h, const struct iovec *iov, int
 /* --- TCP segmentation --- */
 
 enum {
-	SEG_HEAD_MAX = 256, /* Ethernet, tags, IP with options or extensions, TCP */
-	SEG_IOV_MAX = 320,  /* entries of a segment; a frame has at most NET_IOV_MAX */
-	SEG_TAGS_MAX = 2,   /* 802.1Q inside 802.1ad */
+	CUT_IOV_MAX = 320, /* entries of a segment; a frame has at most NET_IOV_MAX */
+	CUT_TAGS_MAX = 2,  /* 802.1Q inside 802.1ad */
 };
 
-/* The headers of the frame being cut, and of the segment being made from them. */
-struct seg_head {
-	uint8_t buf[SEG_HEAD_MAX];
-	size_t l3, l4, len; /* offsets of IP and TCP; length of all headers */
-	bool v6;
-	/* as they were in the frame: */
-	struct iphdr ip; /* IPv4 only */
-	struct tcphdr tcp;
-};
-
-static uint16_t seg_be16(const struct seg_head *s, size_t off)
+static uint16_t cut_be16(const struct offload_cut *c, size_t off)
 {
-	return (uint16_t)(s->buf[off] << 8 | s->buf[off + 1]);
+	return (uint16_t)(c->hdr[off] << 8 | c->hdr[off + 1]);
 }
 
 /* Find the IP header behind the Ethernet header and its tags; returns its EtherType. */
-static uint16_t seg_parse_ether(struct seg_head *s)
+static uint16_t cut_parse_ether(struct offload_cut *c)
 {
-	uint16_t type = seg_be16(s, offsetof(struct ethhdr, h_proto));
+	uint16_t type = cut_be16(c, offsetof(struct ethhdr, h_proto));
 
-	s->l3 = sizeof(struct ethhdr);
-	for (int i = 0; i < SEG_TAGS_MAX && (type == ETH_P_8021Q || type == ETH_P_8021AD); i++) {
-		type = seg_be16(s, s->l3 + 2);
-		s->l3 += 4;
+	c->l3 = sizeof(struct ethhdr);
+	for (int i = 0; i < CUT_TAGS_MAX && (type == ETH_P_8021Q || type == ETH_P_8021AD); i++) {
+		type = cut_be16(c, c->l3 + 2);
+		c->l3 += 4;
 	}
 	return type;
 }
 
-static bool seg_parse_ipv4(struct seg_head *s)
+static bool cut_parse_ipv4(struct offload_cut *c)
 {
 	const uint16_t fragment = htobe16(0x3fff); /* MF and the offset */
 
-	memcpy(&s->ip, s->buf + s->l3, sizeof(s->ip));
-	s->l4 = s->l3 + s->ip.ihl * 4u;
-	return s->ip.version == 4 && s->ip.ihl >= 5 && s->ip.protocol == IPPROTO_TCP &&
-	       !(s->ip.frag_off & fragment);
+	memcpy(&c->ip, c->hdr + c->l3, sizeof(c->ip));
+	c->l4 = c->l3 + c->ip.ihl * 4u;
+	return c->ip.version == 4 && c->ip.ihl >= 5 && c->ip.protocol == IPPROTO_TCP &&
+	       !(c->ip.frag_off & fragment);
 }
 
 /* Extension headers are skipped. Not a fragment's, and no source route that still has
  * a way to go: there the pseudo header's destination is not the one in the IP header. */
-static bool seg_parse_ipv6(struct seg_head *s)
+static bool cut_parse_ipv6(struct offload_cut *c)
 {
 	struct ipv6hdr ip;
 	uint8_t next;
 
-	memcpy(&ip, s->buf + s->l3, sizeof(ip));
+	memcpy(&ip, c->hdr + c->l3, sizeof(ip));
 	next = ip.nexthdr;
-	s->l4 = s->l3 + sizeof(ip);
+	c->l4 = c->l3 + sizeof(ip);
 	while (next == IPPROTO_HOPOPTS || next == IPPROTO_DSTOPTS || next == IPPROTO_ROUTING) {
 		struct ipv6_rt_hdr ext;
 
-		if (s->l4 + sizeof(ext) > sizeof(s->buf))
+		if (c->l4 + sizeof(ext) > sizeof(c->hdr))
 			return false;
-		memcpy(&ext, s->buf + s->l4, sizeof(ext));
+		memcpy(&ext, c->hdr + c->l4, sizeof(ext));
 		if (next == IPPROTO_ROUTING && ext.segments_left)
 			return false;
 		next = ext.nexthdr;
-		s->l4 += 8 + ext.hdrlen * 8u; /* hdrlen: beyond the first 8 bytes */
+		c->l4 += 8 + ext.hdrlen * 8u; /* hdrlen: beyond the first 8 bytes */
 	}
 	return ip.version == 6 && next == IPPROTO_TCP;
 }
 
 /*
- * Copy the headers and find their way about. Offsets are first kept within buf, which
+ * Copy the headers and find their way about. Offsets are first kept within hdr, which
  * is zero behind the frame's end; that the frame really has them is checked last.
  */
-static bool seg_parse(struct seg_head *s, const struct virtio_net_hdr *h, const struct iovec *iov,
-		      int cnt)
+static bool cut_parse(struct offload_cut *c, const struct virtio_net_hdr *h,
+		      const struct iovec *iov, int cnt, size_t len)
 {
-	size_t got = iov_copy_out(iov, cnt, 0, s->buf, sizeof(s->buf));
-	uint16_t type = seg_parse_ether(s);
+	size_t got = iov_copy_out(iov, cnt, 0, c->hdr, MIN(len, sizeof(c->hdr)));
+	uint16_t type = cut_parse_ether(c);
 
-	s->v6 = (h->gso_type & ~VIRTIO_NET_HDR_GSO_ECN) == VIRTIO_NET_HDR_GSO_TCPV6;
-	if (type != (s->v6 ? ETH_P_IPV6 : ETH_P_IP) ||
-	    !(s->v6 ? seg_parse_ipv6(s) : seg_parse_ipv4(s)) ||
-	    s->l4 + sizeof(s->tcp) > sizeof(s->buf))
+	c->v6 = (h->gso_type & ~VIRTIO_NET_HDR_GSO_ECN) == VIRTIO_NET_HDR_GSO_TCPV6;
+	if (type != (c->v6 ? ETH_P_IPV6 : ETH_P_IP) ||
+	    !(c->v6 ? cut_parse_ipv6(c) : cut_parse_ipv4(c)) ||
+	    c->l4 + sizeof(c->tcp) > sizeof(c->hdr))
 		return false;
-	memcpy(&s->tcp, s->buf + s->l4, sizeof(s->tcp));
-	s->len = s->l4 + s->tcp.doff * 4u;
-	return s->tcp.doff >= 5 && s->len <= got && h->csum_start == s->l4 &&
+	memcpy(&c->tcp, c->hdr + c->l4, sizeof(c->tcp));
+	c->hdr_len = c->l4 + c->tcp.doff * 4u;
+	return c->tcp.doff >= 5 && c->hdr_len <= got && h->csum_start == c->l4 &&
 	       h->csum_offset == offsetof(struct tcphdr, check);
 }
 
-/* The IP header of segment number `nr` with `n` bytes of payload. */
-static void seg_write_ip(struct seg_head *s, unsigned nr, size_t n)
+static void cut_write_ip(struct offload_cut *c)
 {
-	struct iphdr ip = s->ip;
+	struct iphdr ip = c->ip;
 
-	if (s->v6) {
-		uint16_t len = htobe16((uint16_t)(s->len - s->l3 - sizeof(struct ipv6hdr) + n));
+	if (c->v6) {
+		uint16_t len =
+			htobe16((uint16_t)(c->hdr_len - c->l3 - sizeof(struct ipv6hdr) + c->len));
 
-		memcpy(s->buf + s->l3 + offsetof(struct ipv6hdr, payload_len), &len, sizeof(len));
+		memcpy(c->hdr + c->l3 + offsetof(struct ipv6hdr, payload_len), &len, sizeof(len));
 		return;
 	}
-	ip.tot_len = htobe16((uint16_t)(s->len - s->l3 + n));
-	ip.id = htobe16((uint16_t)(be16toh(s->ip.id) + nr));
+	ip.tot_len = htobe16((uint16_t)(c->hdr_len - c->l3 + c->len));
+	ip.id = htobe16((uint16_t)(be16toh(c->ip.id) + c->nr));
 	ip.check = 0;
-	memcpy(s->buf + s->l3, &ip, sizeof(ip));
-	ip.check = (uint16_t)~offload_fold(offload_add(s->buf + s->l3, s->l4 - s->l3));
-	memcpy(s->buf + s->l3 + offsetof(struct iphdr, check), &ip.check, sizeof(ip.check));
+	memcpy(c->hdr + c->l3, &ip, sizeof(ip));
+	ip.check = (uint16_t)~offload_fold(offload_add(c->hdr + c->l3, c->l4 - c->l3));
+	memcpy(c->hdr + c->l3 + offsetof(struct iphdr, check), &ip.check, sizeof(ip.check));
 }
 
 /* RFC 793, 3.1 and RFC 8200, 8.1: addresses, protocol, length of the TCP segment. */
-static uint16_t seg_pseudo(const struct seg_head *s, size_t tcp_len)
+static uint16_t cut_pseudo(const struct offload_cut *c, size_t tcp_len)
 {
-	size_t off = s->v6 ? offsetof(struct ipv6hdr, saddr) : offsetof(struct iphdr, saddr);
-	size_t len = 2 * (s->v6 ? sizeof(struct in6_addr) : sizeof(struct in_addr));
+	size_t off = c->v6 ? offsetof(struct ipv6hdr, saddr) : offsetof(struct iphdr, saddr);
+	size_t len = 2 * (c->v6 ? sizeof(struct in6_addr) : sizeof(struct in_addr));
 
-	return offload_fold(offload_add(s->buf + s->l3 + off, len) + htobe16(IPPROTO_TCP) +
+	return offload_fold(offload_add(c->hdr + c->l3 + off, len) + htobe16(IPPROTO_TCP) +
 			    htobe16((uint16_t)tcp_len));
 }
 
-/* The TCP header of the segment [off, off + n) of the payload; its checksum field gets
- * the pseudo-header sum. The frame's own sum is not trusted: it counts another length. */
-static void seg_write_tcp(struct seg_head *s, size_t off, size_t n, bool last)
+/* The checksum field gets the pseudo-header sum. The frame's own is not trusted: it
+ * counts another length. */
+static void cut_write_tcp(struct offload_cut *c)
 {
-	struct tcphdr tcp = s->tcp;
+	struct tcphdr tcp = c->tcp;
+	bool last = c->off + c->len == c->payload;
 
-	tcp.seq = htobe32(be32toh(tcp.seq) + (uint32_t)off);
-	tcp.cwr = tcp.cwr && off == 0;
+	tcp.seq = htobe32(be32toh(tcp.seq) + (uint32_t)c->off);
+	tcp.cwr = tcp.cwr && c->nr == 0;
 	tcp.psh = tcp.psh && last;
 	tcp.fin = tcp.fin && last;
-	tcp.check = seg_pseudo(s, s->len - s->l4 + n);
-	memcpy(s->buf + s->l4, &tcp, sizeof(tcp));
+	tcp.check = cut_pseudo(c, c->hdr_len - c->l4 + c->len);
+	memcpy(c->hdr + c->l4, &tcp, sizeof(tcp));
+}
+
+int offload_cut_begin(struct offload_cut *c, const struct virtio_net_hdr *h,
+		      const struct iovec *iov, int cnt, size_t len)
+{
+	*c = (struct offload_cut){ .mss = h->gso_size };
+	if (!cut_parse(c, h, iov, cnt, len))
+		return -EINVAL;
+	c->payload = len - c->hdr_len;
+	/* No IP length field can say more. */
+	return c->hdr_len - c->l3 + MIN(c->payload, c->mss) > UINT16_MAX ? -EINVAL : 0;
+}
+
+bool offload_cut_more(const struct offload_cut *c)
+{
+	return !c->nr || c->off + c->len < c->payload;
+}
+
+bool offload_cut_next(struct offload_cut *c)
+{
+	if (!offload_cut_more(c))
+		return false;
+	c->off += c->len;
+	c->len = MIN(c->payload - c->off, c->mss);
+	cut_write_ip(c);
+	cut_write_tcp(c);
+	c->nr++;
+	return true;
 }
 
 int offload_segment(const struct virtio_net_hdr *h, const struct iovec *iov, int cnt,
 		    offload_emit emit, void *ctx)
 {
-	struct seg_head s = { 0 };
-	struct iovec out[SEG_IOV_MAX];
-	size_t payload, off = 0, skip;
+	struct offload_cut c;
+	struct iovec out[CUT_IOV_MAX];
+	size_t skip;
 	int nr = 0;
 
-	if (cnt >= SEG_IOV_MAX || !seg_parse(&s, h, iov, cnt))
+	if (cnt >= CUT_IOV_MAX || offload_cut_begin(&c, h, iov, cnt, iov_length(iov, cnt)))
 		return -EINVAL;
-	payload = iov_length(iov, cnt) - s.len;
-	if (s.len - s.l3 + MIN(payload, (size_t)h->gso_size) > UINT16_MAX)
-		return -EINVAL; /* no IP length field can say that */
-	skip = s.len;
-	do {
-		size_t n = MIN(payload - off, (size_t)h->gso_size);
+	for (skip = c.hdr_len; offload_cut_next(&c); skip += c.len, nr++) {
 		int used;
 
 		/* Entries that are done need not be walked again. */
 		for (; cnt > 1 && skip >= iov->iov_len; iov++, cnt--)
 			skip -= iov->iov_len;
-		used = iov_slice(iov, cnt, skip, n, out + 1, SEG_IOV_MAX - 1);
-		BUG_ON(used < 0); /* cnt entries fit, and `payload` bytes are there */
-		out[0] = (struct iovec){ s.buf, s.len };
-		seg_write_ip(&s, (unsigned)nr, n);
-		seg_write_tcp(&s, off, n, off + n == payload);
+		used = iov_slice(iov, cnt, skip, c.len, out + 1, CUT_IOV_MAX - 1);
+		BUG_ON(used < 0); /* cnt entries fit, and the payload is there */
+		out[0] = (struct iovec){ c.hdr, c.hdr_len };
 		offload_csum(h, out, used + 1);
 		if (emit(ctx, out, used + 1))
 			break;
-		nr++;
-		off += n;
-		skip += n;
-	} while (off < payload);
+	}
 	return nr;
 }

@@ -9,6 +9,8 @@
 
 #include "vmm/util.h"
 
+#include <linux/ip.h>
+#include <linux/tcp.h>
 #include <linux/virtio_net.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -43,17 +45,49 @@ bool offload_hdr_valid(const struct virtio_net_hdr *h, size_t len);
  */
 size_t offload_csum(const struct virtio_net_hdr *h, const struct iovec *iov, int cnt);
 
+#define OFFLOAD_HDR_MAX 256 /* Ethernet, tags, IP with options or extensions, TCP */
+
+/*
+ * A TSO frame (gso_type TCPV4 or TCPV6, optionally ECN) that is being cut into segments
+ * with gso_size bytes of payload: IP lengths and ids, TCP sequence numbers and flags as
+ * hardware would have them (FIN and PSH on the last, CWR on the first). Knows the
+ * frame's headers by a private copy and nothing of its payload.
+ *
+ *	offload_cut_begin(&c, h, iov, cnt, len);
+ *	while (offload_cut_next(&c))
+ *		c.hdr, payload [c.off, c.off + c.len) and a checksum make a segment
+ */
+struct offload_cut {
+	/* of the segment offload_cut_next() made last: */
+	uint8_t hdr[OFFLOAD_HDR_MAX]; /* its TCP checksum field holds the pseudo-header sum */
+	size_t hdr_len;               /* the same for all */
+	size_t off, len;              /* its payload, counted from the frame's first */
+	unsigned nr;                  /* segments made, this one included */
+	/* private: */
+	size_t mss, payload; /* bytes in a full segment, in the frame */
+	size_t l3, l4;       /* offsets of IP and TCP */
+	bool v6;
+	struct iphdr ip; /* as in the frame; IPv4 only */
+	struct tcphdr tcp;
+};
+
+/* Begin with the frame in the first `len` bytes of `iov`; *h is valid for it. 0, or
+ * -EINVAL when its headers are not what gso_type says. */
+int offload_cut_begin(struct offload_cut *c, const struct virtio_net_hdr *h,
+		      const struct iovec *iov, int cnt, size_t len);
+/* Are there segments left? At first always: a frame without payload makes one. */
+bool offload_cut_more(const struct offload_cut *c);
+/* Make the headers of the next one. False: there was none left. */
+bool offload_cut_next(struct offload_cut *c);
+
 /* Takes one finished frame (no header needed). 0, or a negative errno that ends
  * the segmentation. */
 typedef int (*offload_emit)(void *ctx, const struct iovec *iov, int cnt);
 
 /*
- * Cut a valid TSO frame (gso_type TCPV4 or TCPV6, optionally ECN) into frames with
- * gso_size bytes of payload, checksums filled in, IP lengths and ids, TCP sequence
- * numbers and flags as hardware would (FIN and PSH on the last, CWR on the first).
- * Headers are parsed on a private copy; nothing in `iov` is written. Returns the
- * number of segments emitted (>= 0; stops at the first emit error), or -EINVAL when
- * the headers are not what gso_type says.
+ * Cut a valid TSO frame, fill in the checksums and emit what results. Nothing in `iov`
+ * is written. Returns the number of segments emitted (>= 0; stops at the first emit
+ * error), or -EINVAL as offload_cut_begin().
  */
 int offload_segment(const struct virtio_net_hdr *h, const struct iovec *iov, int cnt,
 		    offload_emit emit, void *ctx);
