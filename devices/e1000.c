@@ -55,13 +55,13 @@ void e1000_rctl_write(struct e1000 *e, unsigned w, uint32_t val)
 {
 	static const uint8_t shift[8] = { 11, 10, 9, 8, 11 /* reserved */, 14, 13, 12 };
 	struct e1000_rx *rx = &e->rx;
-	uint32_t max = val & E1000_RCTL_LPE ? E1000_LONG_MAX : E1000_FRAME_MAX;
 	unsigned i = (val >> E1000_RCTL_BSIZE_SHIFT) & 3;
 
 	(void)w;
 	e1000_ram_off(e);
 	rx->shift = shift[i | (val & E1000_RCTL_BSEX ? 4 : 0)];
-	rx->want = (max + BIT(rx->shift) - 1) >> rx->shift;
+	rx->want = (unsigned)((e1000_rx_longest(e) + BIT(rx->shift) - 1) >> rx->shift);
+	rx->next = rx->fetched = 0; /* its buffers have that size now */
 	e1000_wake(e);
 }
 
@@ -342,36 +342,33 @@ static bool e1000_rx_starve(struct e1000 *e)
 	return false;
 }
 
-/* One frame from the backend to the ring. False: no frame, or no buffers. */
+/* One frame, or what waits of the last one, to the ring. False: no frame, or no buffers. */
 static bool e1000_rx_one(struct e1000 *e)
 {
 	struct e1000_rx *rx = &e->rx;
-	struct e1000_in *in = &rx->in;
-	unsigned bufs = e1000_rx_gather(e);
-	bool straight = bufs == rx->want && nic_has(&e->nic, RUNG_ZERO_COPY);
+	unsigned bufs = e1000_rx_gather(e, rx->want);
 	ssize_t len;
 
-	if (!bufs || (rx->held && !e1000_rx_copy(e, in, bufs)))
+	if (!bufs || (rx->held && !e1000_rx_copy(e, &rx->in, bufs)))
 		return e1000_rx_starve(e);
 	if (rx->held) {
 		rx->held = false;
 		return true;
 	}
-	in->iov = straight ? rx->iov : &rx->bounce_iov;
-	in->cnt = straight ? (int)bufs : 1;
-	rx->bounce_iov = (struct iovec){ rx->bounce, sizeof(rx->bounce) };
-	len = net_recv(e->nic.be, &in->h, in->iov, in->cnt);
+	if (rx->gso.open) {
+		e1000_gso_next(e, bufs);
+		return true;
+	}
+	e1000_plan_make(e);
+	len = net_recv(e->nic.be, &rx->in.h, rx->plan.iov, rx->plan.cnt);
 	if (len == -EMSGSIZE) {
 		rx->tally.oversize++;
 		counter_inc(&e->nic.stat.rx_oversize);
 		counter_inc(&e->nic.stat.rx_drops);
-		return true;
+	} else if (len > 0) {
+		e1000_plan_done(e, (size_t)len);
 	}
-	if (len <= 0)
-		return false;
-	in->len = (size_t)len;
-	rx->held = !e1000_rx_frame(e, in, bufs, straight);
-	return true;
+	return len != 0;
 }
 
 /* A batch is over: publish how far we are, and interrupt once. */
@@ -407,9 +404,12 @@ static void e1000_rx_run(struct e1000 *e)
 		e1000_rx_starve(e);
 		return;
 	}
-	for (unsigned i = 0; i < E1000_BATCH && e1000_rx_one(e); i++)
-		;
+	for (unsigned i = 0; i < E1000_BATCH && e->rx.delivered < E1000_BATCH; i++)
+		if (!e1000_rx_one(e))
+			break;
 	e1000_rx_done(e);
+	if (e1000_rx_waits(e) && !atomic_load(&e->rx_starved))
+		loop_event_signal(&e->rx_kick); /* the backend may have nothing more */
 }
 
 static void e1000_rx_ready(void *nic)
@@ -427,7 +427,7 @@ void e1000_rx_resume(struct e1000 *e)
 	bool on = e1000_rx_on(e);
 
 	net_rx_enable(e->nic.be, on);
-	if (on && e->rx.held)
+	if (on && e1000_rx_waits(e))
 		e1000_rx_run(e);
 }
 
@@ -477,7 +477,7 @@ static void e1000_reset(struct e1000 *e)
 	e1000_set(e, E1000_RAH, e->eeprom[2] | E1000_RAH_AV);
 	e->mw = (struct e1000_microwire){ .bits = 0 };
 	e->tx.ctx[0] = e->tx.ctx[1] = (struct e1000_ctx){ .mss = 0 };
-	e->rx.held = false;
+	e1000_rx_forget(e);
 	e->line_at = e->late_due = 0;
 	atomic_store(&e->rx_starved, false);
 	e1000_rctl_write(e, E1000_RCTL / 4, 0);
@@ -541,7 +541,7 @@ static const struct nic_ops e1000_nic_ops = {
 
 static unsigned e1000_rx_offload(const struct e1000 *e)
 {
-	return nic_has(&e->nic, RUNG_OFFLOAD_RX) ? NET_OFF_CSUM : 0;
+	return nic_has(&e->nic, RUNG_OFFLOAD_RX) ? NET_OFF_ALL : 0;
 }
 
 static int e1000_attach(struct e1000 *e, struct pci_host *pci, unsigned slot)

@@ -7,6 +7,7 @@
  *   e1000_irq.c      from causes to INTA#
  *   e1000_table.c    the register table, to be laid beside the manual, and the BARs
  *   e1000_ring.c     descriptor rings, receive buffers, loopback
+ *   e1000_gso.c      how a frame is read from the backend, and large ones cut
  *   e1000_offload.c  a packet's descriptors to a frame and its virtio_net_hdr
  *   e1000_filter.c   which frames come in, and what is said about their checksums
  *   e1000_count.c    statistics registers
@@ -17,6 +18,7 @@
 #define DUET_E1000_H
 
 #include "devices/e1000_regs.h"
+#include "devices/net/offload.h"
 #include "devices/nic.h"
 
 #include <stdbool.h>
@@ -84,6 +86,7 @@ void e1000_reg_store(struct e1000 *e, const struct e1000_reg *r, uint32_t off, u
 #define E1000_PHY_REGS     32
 #define E1000_BATCH        64  /* descriptors (transmit) or frames (receive) per turn */
 #define E1000_RX_DESCS     65  /* most that one frame takes: 16384 / 256, and one */
+#define E1000_RX_FETCH     128 /* receive descriptors known at a time */
 #define E1000_HDR_MAX      320 /* HDRLEN, or a checksum offset + 2, and a tag */
 
 /* A descriptor as copied out of a ring. */
@@ -160,6 +163,7 @@ struct e1000_in {
 	struct iovec *iov; /* room for the frame and more: guest buffers, or private */
 	int cnt;
 	size_t len;
+	bool straight; /* iov is the next buffers of the ring */
 	struct e1000_rx_report report;
 };
 
@@ -178,19 +182,46 @@ struct e1000_tx {
 	uint8_t bounce[NET_FRAME_MAX];
 };
 
+/* How the next frame is read from the backend: e1000_gso.c has the picture. */
+struct e1000_plan {
+	struct iovec iov[E1000_RX_FETCH + 1];
+	int cnt;
+	unsigned slots; /* runs of buffers, each for one frame on the ring */
+	unsigned bufs;  /* in each slot */
+	size_t first;   /* bytes that slot 0 takes */
+	size_t placed;  /* that all slots take; the rest goes to rx.bounce */
+	/* The large frame that is expected: its headers' length and payload per segment.
+	 * mss 0: a finished one is. */
+	size_t hdr_len, mss;
+	unsigned finished; /* that many others have come since the last large one */
+};
+
+/* A large frame that is being cut. */
+struct e1000_gso {
+	bool open; /* segments are left, their payload in rx.bounce */
+	struct offload_cut cut;
+	struct virtio_net_hdr h; /* of each segment */
+	/* the segment that goes through private memory: */
+	struct iovec iov[3];
+	uint8_t hdr[OFFLOAD_HDR_MAX];
+	uint8_t pad[E1000_FRAME_MIN];
+};
+
 struct e1000_rx {
 	struct e1000_ring ring;
-	struct e1000_desc desc[2 * E1000_BATCH]; /* fetched likewise */
+	struct e1000_desc desc[E1000_RX_FETCH]; /* fetched likewise, */
+	struct iovec buf[E1000_RX_FETCH];       /* and their buffers found */
 	unsigned next, fetched;
 	unsigned shift; /* log2 of the buffer size, from RCTL */
 	unsigned want;  /* buffers for the longest frame */
-	struct iovec iov[E1000_RX_DESCS];
 	struct e1000_tally tally;
 	unsigned delivered; /* during this batch */
+	struct e1000_plan plan;
 	struct e1000_in in;
-	bool held; /* `in` is in `bounce`, accepted, and waits for buffers */
+	bool held; /* `in` is in private memory, accepted, and waits for buffers */
+	struct e1000_gso gso;
 	struct iovec bounce_iov;
-	uint8_t bounce[E1000_LONG_MAX + 64];
+	uint8_t bounce[NET_FRAME_MAX + E1000_FRAME_MIN];
 	uint8_t sink[E1000_LONG_MAX]; /* where buffers outside of RAM lead */
 };
 
@@ -246,6 +277,12 @@ static inline uint32_t e1000_get(const struct e1000 *e, uint32_t off)
 static inline void e1000_set(struct e1000 *e, uint32_t off, uint32_t val)
 {
 	atomic_store_explicit(&e->reg[off / 4], val, memory_order_relaxed);
+}
+
+/* Longest frame that is received, CRC included. */
+static inline size_t e1000_rx_longest(const struct e1000 *e)
+{
+	return e1000_get(e, E1000_RCTL) & E1000_RCTL_LPE ? E1000_LONG_MAX : E1000_FRAME_MAX;
 }
 
 /* Hooks that act on the whole device. */
@@ -318,18 +355,31 @@ unsigned e1000_ring_fetch(const struct e1000_ring *r, struct e1000_desc *d, unsi
 /* Step over one; returns its position. */
 uint32_t e1000_ring_advance(struct e1000_ring *r);
 
-/* Describe the next buffers in rx.iov: enough for the longest frame, or what there is. */
-unsigned e1000_rx_gather(struct e1000 *e);
+/* Have the next `max` buffers in rx.buf, from rx.next on. Returns how many there are. */
+unsigned e1000_rx_gather(struct e1000 *e, unsigned max);
 /* Put a frame from private memory into the first `bufs` buffers. False: too few. */
 bool e1000_rx_copy(struct e1000 *e, const struct e1000_in *in, unsigned bufs);
-/* A frame of in->len bytes lies in in->iov: in the guest's buffers (`straight`), or in
- * private memory. False when it must wait for more buffers. */
-bool e1000_rx_frame(struct e1000 *e, struct e1000_in *in, unsigned bufs, bool straight);
+/* A frame lies in *in. False when it must wait for more than `bufs` buffers. */
+bool e1000_rx_frame(struct e1000 *e, struct e1000_in *in, unsigned bufs);
 
 /* MAC or PHY: what is sent comes in, and nothing reaches the backend. */
 bool e1000_loopback(const struct e1000 *e);
 /* Receive what was just sent. 0, or -EINVAL when the frame's header lies. */
 int e1000_loop(struct e1000 *e, const struct e1000_frame *f);
+
+/* --- e1000_gso.c --- */
+
+/* Make rx.plan for the next frame: where its bytes go. At least one buffer is there. */
+void e1000_plan_make(struct e1000 *e);
+/* A frame of `len` bytes with the header rx.in.h was read according to rx.plan: to the
+ * ring with it, a large one in segments, as far as there are buffers. */
+void e1000_plan_done(struct e1000 *e, size_t len);
+/* The next segment of the frame in rx.gso, from private memory. */
+void e1000_gso_next(struct e1000 *e, unsigned bufs);
+/* A frame, or part of one, waits in private memory for buffers or for its turn. */
+bool e1000_rx_waits(const struct e1000 *e);
+/* It does not any more. */
+void e1000_rx_forget(struct e1000 *e);
 
 /* --- e1000_offload.c --- */
 
@@ -347,8 +397,8 @@ const char *e1000_offload(struct e1000_frame *f, const struct e1000_pkt *p,
 
 /*
  * Is a frame from the wire for us? If so, make it what the descriptors shall hold:
- * checksum filled in, padded, CRC's place, tag stripped (from private memory only),
- * in->report. Counts in rx.tally. in->iov is written, and in->iov[0] moved by a strip.
+ * checksum filled in, padded, CRC's place, tag stripped, in->report. Counts in rx.tally.
+ * in->iov is written, and in private memory in->iov[0] moved by a strip.
  */
 bool e1000_accept(struct e1000 *e, struct e1000_in *in);
 

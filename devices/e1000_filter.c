@@ -152,19 +152,20 @@ static void e1000_fill_zeros(struct e1000_in *in, size_t n)
 static void e1000_strip(struct e1000 *e, struct e1000_in *in, const uint8_t *head)
 {
 	const size_t at = (size_t)2 * ETH_ALEN;
-	uint8_t *p = in->iov[0].iov_base;
-	size_t n;
+	uint8_t *p = in->iov[0].iov_base, piece[512];
+	size_t done = at, n;
 
-	if (in->iov == &e->rx.bounce_iov) {
+	if (!in->straight) {
 		memmove(p + VLAN_TAG, p, at);
 		in->iov[0].iov_base = p + VLAN_TAG;
 		in->iov[0].iov_len -= VLAN_TAG;
-	} else {
-		n = iov_copy_out(in->iov, in->cnt, at + VLAN_TAG, e->rx.bounce,
-				 in->len - at - VLAN_TAG);
-		iov_copy_in(in->iov, in->cnt, at, e->rx.bounce, n);
-		counter_add(&e->nic.stat.bytes_copied, n);
 	}
+	for (; in->straight && done < in->len - VLAN_TAG; done += n) {
+		n = iov_copy_out(in->iov, in->cnt, done + VLAN_TAG, piece,
+				 MIN(in->len - VLAN_TAG - done, sizeof(piece)));
+		iov_copy_in(in->iov, in->cnt, done, piece, n);
+	}
+	counter_add(&e->nic.stat.bytes_copied, done - at);
 	in->len -= VLAN_TAG;
 	in->report.special = e1000_head16(head + ETH_HLEN);
 	in->report.status |= E1000_RXD_VP;
@@ -192,12 +193,11 @@ bool e1000_accept(struct e1000 *e, struct e1000_in *in)
 	struct e1000_tally *t = &e->rx.tally;
 	uint8_t head[E1000_HEAD_LEN] = { 0 };
 	size_t n = iov_copy_out(in->iov, in->cnt, 0, head, MIN(in->len, sizeof(head)));
-	size_t max = e1000_get(e, E1000_RCTL) & E1000_RCTL_LPE ? E1000_LONG_MAX : E1000_FRAME_MAX;
 	bool pif = false;
 
 	in->report = (struct e1000_rx_report){ .status = 0 };
 	e1000_tally_any(t, in->len);
-	if (in->len + E1000_CRC_LEN > max) {
+	if (in->len + E1000_CRC_LEN > e1000_rx_longest(e)) {
 		t->oversize++;
 		counter_inc(&e->nic.stat.rx_oversize);
 		return false;

@@ -56,40 +56,39 @@ uint32_t e1000_ring_advance(struct e1000_ring *r)
 	return at;
 }
 
-unsigned e1000_rx_gather(struct e1000 *e)
+unsigned e1000_rx_gather(struct e1000 *e, unsigned max)
 {
 	struct e1000_rx *rx = &e->rx;
-	unsigned n = MIN(rx->want, e1000_ring_avail(&rx->ring));
+	unsigned n = MIN(max, e1000_ring_avail(&rx->ring));
 
-	if (rx->fetched - rx->next < n) {
-		rx->fetched = e1000_ring_fetch(&rx->ring, rx->desc, ARRAY_SIZE(rx->desc));
-		rx->next = 0;
-	}
-	for (unsigned i = 0; i < n; i++) {
-		gpa_t at = rx->desc[rx->next + i].addr;
+	if (rx->fetched - rx->next >= n)
+		return n;
+	rx->fetched = e1000_ring_fetch(&rx->ring, rx->desc, E1000_RX_FETCH);
+	rx->next = 0;
+	for (unsigned i = 0; i < rx->fetched; i++) {
+		gpa_t at = rx->desc[i].addr;
 		void *va = at ? gm_span(&e->nic.m->mem, at, BIT(rx->shift)) : NULL;
 
 		/* A write that nobody claims is lost, on a real bus too. */
-		rx->iov[i] = (struct iovec){ va ? va : rx->sink, BIT(rx->shift) };
+		rx->buf[i] = (struct iovec){ va ? va : rx->sink, BIT(rx->shift) };
 	}
-	return n;
+	return MIN(n, rx->fetched);
 }
 
-/* The frame fills the first `len` bytes of the buffers in rx.iov: hand them over. */
+/* The frame fills the first `len` bytes of the next buffers: hand them over. */
 static void e1000_rx_report(struct e1000 *e, size_t len, const struct e1000_rx_report *rep)
 {
 	struct e1000_rx *rx = &e->rx;
 	size_t size = BIT(rx->shift);
 
-	for (unsigned i = 0; len; i++) {
+	while (len) {
 		size_t here = MIN(len, size);
 		uint64_t rest = here | (uint64_t)E1000_RXD_DD << E1000_RXD_STATUS_SHIFT;
 		uint32_t at = e1000_ring_advance(&rx->ring);
 
-		if (rx->iov[i].iov_base == rx->sink)
+		if (rx->buf[rx->next++].iov_base == rx->sink)
 			nic_guest_fault(&e->nic, "receive buffer outside of memory");
 		len -= here;
-		rx->next++;
 		if (!len) /* the last one speaks for the frame [3.2.3] */
 			rest |= (uint64_t)(rep->status | E1000_RXD_EOP) << E1000_RXD_STATUS_SHIFT |
 				(uint64_t)rep->errors << E1000_RXD_ERRORS_SHIFT |
@@ -104,15 +103,19 @@ static void e1000_rx_report(struct e1000 *e, size_t len, const struct e1000_rx_r
 
 bool e1000_rx_copy(struct e1000 *e, const struct e1000_in *in, unsigned bufs)
 {
+	size_t done = 0;
+
 	if (in->len > (size_t)bufs << e->rx.shift)
 		return false;
-	iov_copy_in(e->rx.iov, (int)bufs, 0, in->iov[0].iov_base, in->len);
+	for (int i = 0; i < in->cnt && done < in->len; i++)
+		done += iov_copy_in(e->rx.buf + e->rx.next, (int)bufs, done, in->iov[i].iov_base,
+				    MIN(in->iov[i].iov_len, in->len - done));
 	counter_add(&e->nic.stat.bytes_copied, in->len);
 	e1000_rx_report(e, in->len, &in->report);
 	return true;
 }
 
-bool e1000_rx_frame(struct e1000 *e, struct e1000_in *in, unsigned bufs, bool straight)
+bool e1000_rx_frame(struct e1000 *e, struct e1000_in *in, unsigned bufs)
 {
 	size_t wire = in->len;
 
@@ -123,7 +126,7 @@ bool e1000_rx_frame(struct e1000 *e, struct e1000_in *in, unsigned bufs, bool st
 	trace(NET, "%s: rx %zu bytes, status %#x", e->nic.cfg.name, wire, in->report.status);
 	counter_inc(&e->nic.stat.rx_frames);
 	counter_add(&e->nic.stat.rx_bytes, wire);
-	if (!straight)
+	if (!in->straight)
 		return e1000_rx_copy(e, in, bufs);
 	e1000_rx_report(e, in->len, &in->report);
 	return true;
@@ -142,17 +145,18 @@ static int e1000_loop_frame(struct e1000 *e, const struct virtio_net_hdr *h,
 			    const struct iovec *iov, int cnt)
 {
 	struct e1000_rx *rx = &e->rx;
-	unsigned bufs = e1000_rx_gather(e);
+	unsigned bufs = e1000_rx_gather(e, rx->want);
 
 	rx->bounce_iov = (struct iovec){ rx->bounce, sizeof(rx->bounce) };
-	rx->held = false; /* a frame off the wire, which is not connected now */
+	e1000_rx_forget(e); /* a frame off the wire, which is not connected now */
 	rx->in.h = *h;
 	rx->in.iov = &rx->bounce_iov;
 	rx->in.cnt = 1;
+	rx->in.straight = false;
 	rx->in.len = iov_copy_out(iov, cnt, 0, rx->bounce, E1000_LONG_MAX);
 	if (!(e1000_get(e, E1000_RCTL) & E1000_RCTL_EN))
 		return 0;
-	if (!bufs || !e1000_rx_frame(e, &rx->in, bufs, false)) {
+	if (!bufs || !e1000_rx_frame(e, &rx->in, bufs)) {
 		rx->tally.missed++;
 		counter_inc(&e->nic.stat.rx_missed);
 	}
