@@ -565,7 +565,13 @@ static int e1000_attach(struct e1000 *e, struct pci_host *pci, unsigned slot)
 		err = loop_event_init(e->nic.m->loop, &e->rx_kick, e1000_rx_kicked);
 	if (!err)
 		err = loop_timer_init(e->nic.m->loop, &e->itr_timer, e1000_itr_expired);
-	return err ? err : pci_attach(pci, d, slot);
+	if (!err)
+		err = pci_attach(pci, d, slot);
+	if (!err && nic_has(&e->nic, RUNG_IRQ) && (e->eoi = pci_intx_eoi(d))) {
+		e->eoi->came = e1000_eoi_came;
+		e->eoi->user = e;
+	}
+	return err;
 }
 
 struct nic *e1000_new(struct machine *m, struct pci_host *pci, unsigned slot,

@@ -257,11 +257,12 @@ struct e1000 {
 		uint16_t in;  /* start bit, opcode, address */
 		uint32_t out; /* what is shifted out, bit 16 first (a leading 0) */
 	} mw;
-	bool line;        /* INTA# is asserted */
-	uint64_t line_at; /* when that happened last; 0: never */
-	uint64_t itr_due; /* itr_timer is set for then; 0: it is not */
-	uint64_t late_at; /* since when TXDW waits */
-	unsigned late;    /* descriptors that it is about */
+	struct irq_eoi *eoi; /* fixed; NULL: pci_intx_set() */
+	bool line;           /* INTA# is asserted; with eoi: maybe not any more */
+	uint64_t line_at;    /* when that happened last; 0: never */
+	uint64_t itr_due;    /* itr_timer is set for then; 0: it is not */
+	uint64_t late_at;    /* since when TXDW waits */
+	unsigned late;       /* descriptors that it is about */
 	/* nic.work: */
 	struct e1000_tx tx;
 	struct e1000_rx rx;
@@ -336,6 +337,7 @@ void e1000_irq_update(struct e1000 *e);
  * at `last` (0: never); 0: now. */
 uint64_t e1000_itr_wait(uint64_t now, uint64_t last, uint32_t itr);
 void e1000_itr_expired(struct loop_timer *t);
+void e1000_eoi_came(struct irq_eoi *eoi);
 /* Transmissions were reported: interrupt now, or when TIDV and TADV say. nic.lock held. */
 void e1000_irq_tx_done(struct e1000 *e, uint32_t causes);
 /* Is it time for a TXDW that waits? Any thread. */

@@ -35,10 +35,43 @@ static bool e1000_itr_allows(struct e1000 *e)
 	return false;
 }
 
+/* The irq rung: the line that was raised last falls at the guest's EOI and not before. Has
+ * it? If not, we shall be told: a cause that is still there then raises it again. */
+static bool e1000_line_fell(struct e1000 *e)
+{
+	if (e->line && (irq_eoi_acked(e->eoi) || !irq_eoi_watch(e->eoi, e->nic.m->loop)))
+		e->line = false;
+	return !e->line;
+}
+
+void e1000_eoi_came(struct irq_eoi *eoi)
+{
+	struct e1000 *e = eoi->user;
+
+	lock_take(&e->nic.lock);
+	e1000_irq_update(e);
+	lock_drop(&e->nic.lock);
+}
+
+static void e1000_irq_raise_eoi(struct e1000 *e)
+{
+	if (!e1000_line_fell(e) || !e1000_itr_allows(e))
+		return;
+	counter_inc(&e->nic.stat.irqs);
+	e->line = true;
+	trace(IRQ, "%s: INTA# up to the EOI", e->nic.cfg.name);
+	irq_eoi_raise(e->eoi);
+}
+
 void e1000_irq_update(struct e1000 *e)
 {
 	bool want = e1000_get(e, E1000_ICR) & e1000_get(e, E1000_IMS);
 
+	if (e->eoi) {
+		if (want)
+			e1000_irq_raise_eoi(e);
+		return;
+	}
 	if (want == e->line || (want && !e1000_itr_allows(e)))
 		return;
 	if (want)

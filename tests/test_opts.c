@@ -154,7 +154,7 @@ START_TEST(polling_time_has_a_default_and_bounds)
 	ck_assert_int_eq(parse("run -k K -n e1000,null -n virtio,null,poll-us=1 "
 			       "-n virtio,null,poll-us=100000"),
 			 0);
-	ck_assert_uint_eq(o.nic[0].poll_us, 2000);
+	ck_assert_uint_eq(o.nic[0].poll_us, 4000);
 	ck_assert_uint_eq(o.nic[1].poll_us, 1);
 	ck_assert_uint_eq(o.nic[2].poll_us, 100000);
 }
