@@ -625,7 +625,8 @@ def trace_file():
     finish(g, 42)
     with open(path, encoding="utf-8") as f:
         text = f.read()
-    assert re.search(r"^\d+\.\d+ \[vcpu0\] PIO bus_\w+: .*0xf4", text, re.M), text[-500:]
+    assert re.search(r"^\d+\.\d+ \[vcpu0\] PIO bus_write: .*0xf4", text, re.M), text[-500:]
+    assert re.search(r"^\d+\.\d+ \[vcpu0\] PIO bus_read: .*->", text, re.M), text[-500:]
 
 
 @case
