@@ -106,6 +106,12 @@ $(BUILD)/payload/%.bin: guest/payload/%.S $(wildcard guest/payload/*.h guest/pay
 	$(Q)gcc -I. -c -o $(@:.bin=.o) $<
 	$(Q)ld -m elf_x86_64 -Ttext 0x1000 -e 0x1000 --oformat binary -o $@ $(@:.bin=.o)
 
+# The guest of `duet calibrate`, as C's words for bytes.
+$(BUILD)/payload/calibrate.hex: $(BUILD)/payload/calibrate.bin
+	$(Q)od -An -v -tx1 $< | sed 's/ \(..\)/0x\1,/g' >$@
+
+$(BUILD)/obj/vmm/calibrate.o: $(BUILD)/payload/calibrate.hex
+
 # ELF files with a PVH note: bare metal that `duet run -k` takes as it takes a kernel.
 $(BUILD)/pvh/%.elf: guest/pvh/%.S
 	$(call say,AS,$<)
@@ -173,7 +179,7 @@ tsan:
 
 lint:
 	$(Q)tools/deps build lint
-	$(Q)$(MAKE) --no-print-directory $(BUILD)/firmware/dsdt.hex
+	$(Q)$(MAKE) --no-print-directory $(BUILD)/firmware/dsdt.hex $(BUILD)/payload/calibrate.hex
 	$(Q)tools/lint.sh
 
 fmt:

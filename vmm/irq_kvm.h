@@ -20,4 +20,11 @@ void irq_kvm_free(struct irq_kvm *q);
 struct irq_line *irq_kvm_line(struct irq_kvm *q, unsigned gsi);
 struct msi_router *irq_kvm_router(struct irq_kvm *q);
 
+/*
+ * From now on, signalling the eventfd `fd` is an edge on `gsi`: up and down at once. With a
+ * `resample_fd` (else -1) it goes up and stays until the guest's EOI, when KVM takes it
+ * down and signals that eventfd. 0 or -errno.
+ */
+int irq_kvm_irqfd(struct kvm *k, unsigned gsi, int fd, int resample_fd);
+
 #endif

@@ -198,19 +198,32 @@ void kvm_close(struct kvm *k)
 	k->vm = k->dev = -1;
 }
 
+int kvm_set_slot(struct kvm *k, unsigned slot, gpa_t gpa, uint64_t size, void *hva, bool readonly)
+{
+	struct kvm_userspace_memory_region r = {
+		.slot = slot,
+		.flags = readonly ? KVM_MEM_READONLY : 0,
+		.guest_phys_addr = gpa,
+		.memory_size = size,
+		.userspace_addr = (uintptr_t)hva,
+	};
+
+	return kvm_ioctl(k->vm, KVM_SET_USER_MEMORY_REGION, &r);
+}
+
 int kvm_map_memory(struct kvm *k, const struct gmem *m)
 {
-	for (unsigned i = 0; i < m->n; i++) {
-		struct kvm_userspace_memory_region slot = {
-			.slot = i,
-			.guest_phys_addr = m->r[i].gpa,
-			.memory_size = m->r[i].size,
-			.userspace_addr = (uintptr_t)m->r[i].hva,
-		};
-		int err = kvm_ioctl(k->vm, KVM_SET_USER_MEMORY_REGION, &slot);
+	int err = 0;
 
-		if (err)
-			return err;
-	}
-	return 0;
+	for (unsigned i = 0; i < m->n && !err; i++)
+		err = kvm_set_slot(k, i, m->r[i].gpa, m->r[i].size, m->r[i].hva, false);
+	return err;
+}
+
+int kvm_coalesce(struct kvm *k, gpa_t addr, uint32_t size, bool on)
+{
+	struct kvm_coalesced_mmio_zone z = { .addr = addr, .size = size };
+
+	return kvm_ioctl(k->vm, on ? KVM_REGISTER_COALESCED_MMIO : KVM_UNREGISTER_COALESCED_MMIO,
+			 &z);
 }

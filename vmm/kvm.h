@@ -53,8 +53,19 @@ const char *kvm_dev_lacks(int dev);
 int kvm_open(struct kvm *k, char *why, size_t why_size);
 void kvm_close(struct kvm *k);
 
-/* Make guest RAM visible to the guest; `m` must outlive the VM. 0 or -errno. */
+/* Make guest RAM visible to the guest, in slots 0 and 1; `m` must outlive the VM.
+ * 0 or -errno. */
 int kvm_map_memory(struct kvm *k, const struct gmem *m);
+
+/*
+ * Let memory slot `slot` show `size` bytes (whole pages) at `hva` to the guest; 0 removes
+ * it. What is written to a read-only slot arrives as MMIO. 0 or -errno.
+ */
+int kvm_set_slot(struct kvm *k, unsigned slot, gpa_t gpa, uint64_t size, void *hva, bool readonly);
+
+/* From now on, writes to [addr, addr + size) do not exit but wait, in order, in the ring
+ * behind a vCPU's shared page (KVM_CAP_COALESCED_MMIO says how many pages behind). */
+int kvm_coalesce(struct kvm *k, gpa_t addr, uint32_t size, bool on);
 
 /* ioctl() that returns -errno and is not disturbed by signals. */
 int kvm_ioctl(int fd, unsigned long request, void *arg);

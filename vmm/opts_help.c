@@ -16,7 +16,8 @@ static const char help_top[] =
 	"\n"
 	"usage: duet run --kernel FILE [options]   boot a guest\n"
 	"       duet probe [--json]                can this host run a stock kernel?\n"
-	"       duet help [run|probe]              this text, or a command's options\n"
+	"       duet calibrate [--json]            what does an exit of each kind cost here?\n"
+	"       duet help [run|probe|calibrate]    this text, or a command's options\n"
 	"       duet version                       version and what was built in\n"
 	"\n"
 	"example:\n"
@@ -36,7 +37,7 @@ static const char help_run[] =
 	"  -a, --append STR       kernel command line\n"
 	"  -m, --memory SIZE      RAM: 512M, 4G... (default 512M, 16M to 1T)\n"
 	"  -c, --cpus N           virtual CPUs, 1 to 16 (default 1)\n"
-	"  -n, --net MODEL,BACKEND[,mac=ADDR][,mtu=N]\n"
+	"  -n, --net MODEL,BACKEND[,mac=ADDR][,mtu=N][,exits=N]\n"
 	"                         a network card in the next PCI slot; repeatable, up to\n"
 	"                         8. MODEL is e1000 (Intel 82540EM) or virtio\n"
 	"                         (virtio-net). BACKEND is one of\n"
@@ -45,6 +46,8 @@ static const char help_run[] =
 	"                           loop        sends each frame back\n"
 	"                         mac: default 52:54:00:12:34:56 for the first, :57 for\n"
 	"                         the second... mtu: 68 to 65535, what the guest is told\n"
+	"                         exits: artificial exits for each frame the guest sends,\n"
+	"                         0 to 1000, to see what one more exit costs (default 0)\n"
 	"      --serial2 FILE     second serial port (ttyS1): its output goes to FILE;\n"
 	"                         fd:N: both ways over the inherited descriptor N\n"
 	"      --stats FILE       write counters and times as JSON at the end: exits,\n"
@@ -78,6 +81,20 @@ static const char help_probe[] =
 	"\n"
 	"exit status: 0 a stock kernel can run here, 3 it cannot, 2 bad usage\n";
 
+static const char help_calibrate[] =
+	"usage: duet calibrate [--json] [-n SAMPLES]\n"
+	"\n"
+	"Measures on this host, with a small bare-metal guest of its own, what each kind\n"
+	"of exit costs: port and memory access to userspace, ioeventfd, coalesced, a\n"
+	"read-only slot, interrupts, EOI, HLT, wake-ups. What this KVM cannot do is\n"
+	"reported with the reason. docs/calibrate.md says how to read the figures.\n"
+	"\n"
+	"  -n, --samples N  samples of each kind, 1 to 10000 (default 51)\n"
+	"      --json       the same for programs\n"
+	"  -h, --help       this text\n"
+	"\n"
+	"exit status: 0 measured, 3 there is no KVM, 2 bad usage\n";
+
 static void help_trace_classes(FILE *f)
 {
 	fputs("\ntrace classes:\n", f);
@@ -93,6 +110,10 @@ void opts_help(FILE *f, const char *topic)
 		fputs(help_probe, f);
 		return;
 	}
+	if (topic && !strcmp(topic, "calibrate")) {
+		fputs(help_calibrate, f);
+		return;
+	}
 	if (!topic) {
 		fputs(help_top, f);
 		fputs("\n", f);
@@ -103,6 +124,8 @@ void opts_help(FILE *f, const char *topic)
 	if (!topic) {
 		fputs("\n", f);
 		fputs(help_probe, f);
+		fputs("\n", f);
+		fputs(help_calibrate, f);
 	}
 }
 
