@@ -342,7 +342,7 @@ int calibrate_run(bool json, unsigned samples)
 	}
 	close(fd);
 	cal_report_begin(&report);
-	for (unsigned i = 0; i < cal_n_kinds; i++) {
+	for (unsigned i = 0; i < CAL_KINDS; i++) {
 		struct cal_result r;
 
 		cal_measure(&r, &cal_kinds[i], samples, CAL_PATIENCE_MS);

@@ -48,8 +48,9 @@ struct cal_kind {
 	uint64_t (*proof)(struct cal *c);
 };
 
-extern const struct cal_kind cal_kinds[];
-extern const unsigned cal_n_kinds;
+#define CAL_KINDS 25
+
+extern const struct cal_kind cal_kinds[CAL_KINDS];
 
 /* Nanoseconds an event. */
 struct cal_figures {

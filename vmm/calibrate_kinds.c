@@ -275,7 +275,7 @@ static int host_sidecar(struct cal *c, unsigned n)
 #define CAP(name) .cap = KVM_CAP_##name, .cap_name = "KVM_CAP_" #name
 
 /* clang-format off */
-const struct cal_kind cal_kinds[] = {
+const struct cal_kind cal_kinds[CAL_KINDS] = {
 	{ "pio_read", "port read, to userspace",
 	  CAL_OP_IN, .batch = SOME, .seen = true },
 	{ "pio_write", "port write, to userspace",
@@ -340,5 +340,3 @@ const struct cal_kind cal_kinds[] = {
 	  CAL_OP_LOOP, .batch = SOME, .setup = set_sidecar, .host = host_sidecar },
 };
 /* clang-format on */
-
-const unsigned cal_n_kinds = ARRAY_SIZE(cal_kinds);

@@ -16,7 +16,7 @@ static const char help_top[] =
 	"\n"
 	"usage: duet run --kernel FILE [options]   boot a guest\n"
 	"       duet probe [--json]                can this host run a stock kernel?\n"
-	"       duet calibrate [--json]            what does an exit of each kind cost here?\n"
+	"       duet calibrate [--json]            what does each kind of exit cost here?\n"
 	"       duet help [run|probe|calibrate]    this text, or a command's options\n"
 	"       duet version                       version and what was built in\n"
 	"\n"
