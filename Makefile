@@ -65,7 +65,7 @@ PAYLOADS := $(patsubst guest/payload/%.S,$(BUILD)/payload/%.bin,$(wildcard guest
 PVH_GUESTS := $(patsubst guest/pvh/%.S,$(BUILD)/pvh/%.elf,$(wildcard guest/pvh/*.S))
 CHECK_LIBS = $(shell pkg-config --libs check)
 
-.PHONY: all help tests payloads guest-agent check check-unit check-kvm check-cli check-lab compare \
+.PHONY: all help tests payloads guest-agent check check-unit check-kvm check-cli check-lab compare calibrate \
 	integrity lint fmt asan tsan tags install clean
 .DELETE_ON_ERROR:
 
@@ -77,6 +77,7 @@ help:
 	@echo 'make check-kvm    payloads on /dev/kvm       make tsan   units under TSan'
 	@echo 'make check-cli    bad input, console         make lint   layers, format, cppcheck'
 	@echo 'make check-lab    stock guests in the lab    make fmt    reformat the source'
+	@echo 'make calibrate    what each kind of exit costs, here and in the counted lab'
 	@echo 'make integrity    every byte checked         make install PREFIX=/usr/local'
 
 $(BUILD)/duet: $(OBJ)
@@ -163,6 +164,14 @@ compare:
 	$(Q)tools/deps compare
 	$(Q)$(MAKE) --no-print-directory all guest-agent
 	$(Q)tools/compare
+
+# Exit status 3: there is no /dev/kvm here, which was said.
+calibrate:
+	$(Q)tools/deps build lab
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)$(BUILD)/duet calibrate || [ $$? -eq 3 ]
+	$(Q)echo
+	$(Q)tools/lab --counted -- $(BUILD)/duet calibrate
 
 integrity:
 	$(Q)tools/deps compare
