@@ -311,6 +311,7 @@ void cal_measure(struct cal_result *r, const struct cal_kind *k, unsigned sample
 		.done_fd = eventfd(0, EFD_CLOEXEC),
 		.fd = -1,
 		.resample_fd = -1,
+		.worker.kick.f.fd = -1,
 	};
 
 	c.control = (struct region){
