@@ -67,7 +67,7 @@ PAYLOADS := $(patsubst guest/payload/%.S,$(BUILD)/payload/%.bin,$(wildcard guest
 PVH_GUESTS := $(patsubst guest/pvh/%.S,$(BUILD)/pvh/%.elf,$(wildcard guest/pvh/*.S))
 CHECK_LIBS = $(shell pkg-config --libs check)
 
-.PHONY: all help tests payloads guest-agent lab-leave check check-unit check-rungs check-kvm check-cli check-lab compare \
+.PHONY: all help tests payloads guest-agent lab-leave check check-unit check-rungs check-kvm check-cli check-lab compare calibrate \
 	integrity lint fmt asan tsan tags install clean
 .DELETE_ON_ERROR:
 
@@ -80,6 +80,7 @@ help:
 	@echo 'make check-rungs  NICs on each rung          make fmt    reformat the source'
 	@echo 'make check-cli    bad input, console         make lint   layers, format, cppcheck'
 	@echo 'make check-lab    stock guests in the lab    make install PREFIX=/usr/local'
+	@echo 'make calibrate    what each kind of exit costs, here and in the counted lab'
 	@echo 'make integrity    every byte checked'
 
 $(BUILD)/duet: $(OBJ)
@@ -108,6 +109,12 @@ $(BUILD)/payload/%.bin: guest/payload/%.S $(wildcard guest/payload/*.h guest/pay
 	$(Q)mkdir -p $(@D)
 	$(Q)gcc -I. -c -o $(@:.bin=.o) $<
 	$(Q)ld -m elf_x86_64 -Ttext 0x1000 -e 0x1000 --oformat binary -o $@ $(@:.bin=.o)
+
+# The guest of `duet calibrate`, as C's words for bytes.
+$(BUILD)/payload/calibrate.hex: $(BUILD)/payload/calibrate.bin
+	$(Q)od -An -v -tx1 $< | sed 's/ \(..\)/0x\1,/g' >$@
+
+$(BUILD)/obj/vmm/calibrate.o: $(BUILD)/payload/calibrate.hex
 
 # ELF files with a PVH note: bare metal that `duet run -k` takes as it takes a kernel.
 $(BUILD)/pvh/%.elf: guest/pvh/%.S
@@ -173,6 +180,14 @@ compare:
 	$(Q)$(MAKE) --no-print-directory all guest-agent
 	$(Q)tools/compare
 
+# Exit status 3: there is no /dev/kvm here, which was said.
+calibrate:
+	$(Q)tools/deps build lab
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)$(BUILD)/duet calibrate || [ $$? -eq 3 ]
+	$(Q)echo
+	$(Q)tools/lab --counted -- $(BUILD)/duet calibrate
+
 integrity:
 	$(Q)tools/deps compare
 	$(Q)$(MAKE) --no-print-directory all guest-agent
@@ -188,7 +203,7 @@ tsan:
 
 lint:
 	$(Q)tools/deps build lint
-	$(Q)$(MAKE) --no-print-directory $(BUILD)/firmware/dsdt.hex
+	$(Q)$(MAKE) --no-print-directory $(BUILD)/firmware/dsdt.hex $(BUILD)/payload/calibrate.hex
 	$(Q)tools/lint.sh
 
 fmt:

@@ -197,8 +197,7 @@ static bool e1000_tx_one(struct e1000 *e)
 	}
 	trace(NET, "%s: tx %zu bytes, %u pieces, gso %u", e->nic.cfg.name, f->len, p->cnt,
 	      f->h.gso_type);
-	counter_inc(&e->nic.stat.tx_frames);
-	counter_add(&e->nic.stat.tx_bytes, f->len);
+	nic_tx_taken(&e->nic, f->len);
 	counter_add(&e->nic.stat.bytes_summed, f->summed);
 	e1000_tally_tx(&e->tx.tally, f);
 done:

@@ -118,6 +118,14 @@ void nic_destroy(struct nic *n)
 		n->ops->destroy(n);
 }
 
+void nic_tx_taken(struct nic *n, size_t len)
+{
+	counter_inc(&n->stat.tx_frames);
+	counter_add(&n->stat.tx_bytes, len);
+	if (n->cfg.exits)
+		counter_add(&n->stat.extra_exits, n->cfg.extra(n->cfg.extra_ctx, n->cfg.exits));
+}
+
 void nic_guest_fault(struct nic *n, const char *why)
 {
 	/* The one counter that vCPU threads and the I/O thread both write. */

@@ -51,6 +51,7 @@
 	X(irqs_coalesced, "of those: joined an interrupt that is pending or throttled")            \
 	X(bytes_copied, "payload bytes the NIC copied (zero-copy adds none)")                      \
 	X(bytes_summed, "payload bytes the NIC checksummed in software")                           \
+	X(extra_exits, "artificial exits, to test the model (--net exits=N)")                      \
 	X(guest_faults, "things the driver did that the manual or specification forbids")
 
 struct nic_stat {
@@ -65,6 +66,11 @@ struct nic_config {
 	unsigned mtu;     /* 68..65535, 0: say nothing (1500) */
 	unsigned rungs;   /* BIT(RUNG_*): ladder.h */
 	unsigned poll_us; /* rung poll: while work comes at least that often; not 0 */
+	/* Artificial exits for each frame taken from the guest; 0: none. extra() makes `n` of
+	 * them on the thread that took the frame, work held, and returns how many it made. */
+	unsigned exits;
+	unsigned (*extra)(void *ctx, unsigned n);
+	void *extra_ctx; /* outlives the NIC */
 };
 
 struct nic;
@@ -132,6 +138,10 @@ void nic_destroy(struct nic *n);
 /* The I/O thread was woken for this NIC: take nic.work, for lock_drop() to give back.
  * When that happens often enough, the worker begins to poll. */
 void nic_work_begin(struct nic *n);
+
+/* A frame of `len` bytes was taken from the guest and sent: count it, and make the
+ * artificial exits that belong to it. work held. */
+void nic_tx_taken(struct nic *n, size_t len);
 
 /* The driver did `why`: count it, trace it. The NIC's own fault handling follows. */
 void nic_guest_fault(struct nic *n, const char *why);

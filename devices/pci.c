@@ -341,7 +341,7 @@ static bool pci_window_take(uint64_t *next, uint64_t end, uint64_t size, uint64_
 
 static int pci_place_bars(struct pci_host *h, struct pci_dev *d)
 {
-	uint64_t mmio = h->next_mmio, io = h->next_io, base;
+	uint64_t mmio = h->next_mmio, io = h->next_io, base = 0;
 
 	for (unsigned n = 0; n < ARRAY_SIZE(d->bar); n++) {
 		uint64_t size = d->bar[n].region.size;

@@ -162,8 +162,7 @@ static void vnet_tx_done(struct vnet *v, const struct virtq_chain *c, int err)
 		if (err == -EINVAL)
 			nic_guest_fault(&v->nic, "transmit chain that is no valid frame");
 	} else {
-		counter_inc(&v->nic.stat.tx_frames);
-		counter_add(&v->nic.stat.tx_bytes, c->out_len - VNET_HDR_LEN);
+		nic_tx_taken(&v->nic, c->out_len - VNET_HDR_LEN);
 	}
 	virtq_push(q, c->head, 0);
 	virtq_publish(q);

@@ -26,6 +26,7 @@ BUILD = os.path.abspath(sys.argv[1]) if len(sys.argv) > 1 else "build"
 DUET = f"{BUILD}/duet"
 MONITOR = f"{BUILD}/pvh/monitor.elf"
 ACCESSES = f"{BUILD}/pvh/accesses.elf"
+FRAMES = f"{BUILD}/pvh/frames.elf"
 CASES = []
 
 
@@ -225,7 +226,7 @@ def with_dev_kvm(shell, *args):
 @case
 def kvm_absent():
     """/dev/kvm absent: status 3 and what to do"""
-    for args in (("run", "-k", MONITOR), ("probe",)):
+    for args in (("run", "-k", MONITOR), ("probe",), ("calibrate",)):
         expect(with_dev_kvm("mount -t tmpfs none /dev", *args), 3, "/dev/kvm", "modprobe")
 
 
@@ -553,6 +554,40 @@ def stats_are_exact():
             assert 0 < spent <= stats["vcpus"][0]["time"]["mmio"]["handler_ns"], stats
 
 
+@case
+def artificial_exits():
+    """--net exits=N makes N exits for each frame that the guest sends, on either NIC"""
+    import json
+    need_kvm()
+    path = f"{SCRATCH}/extra.json"
+    for e1000, virtio in ((0, 0), (1, 0), (7, 1000)):
+        expect(run("run", "-k", FRAMES, "-m", "64M", "-n", f"e1000,null,exits={e1000}",
+                   "-n", f"virtio,null,exits={virtio}", "--stats", path), 42)
+        with open(path, encoding="utf-8") as f:
+            nics = json.load(f)["nics"]
+        assert [n["tx_frames"] for n in nics] == [5, 3], nics
+        assert [n["extra_exits"] for n in nics] == [5 * e1000, 3 * virtio], nics
+        assert not any(n["guest_faults"] for n in nics), nics
+
+
+@case
+def calibrate():
+    """calibrate measures exits, or says why it cannot; bad numbers are refused"""
+    import json
+    refused("samples", "1 to 10000")("calibrate", "-n", "0")
+    need_kvm()
+    result = run("calibrate", "--json", "-n", "2", timeout=600)
+    report = json.loads(expect(result, 0))
+    assert report["version"] == 1 and report["samples"] == 2, report
+    assert report["host"]["flavour"] in ("SVM", "VMX", "software", "unknown"), report
+    kinds = {k["name"]: k for k in report["kinds"]}
+    assert kinds["pio_write"]["available"] and kinds["sidecar_exit"]["available"], kinds
+    for kind in kinds.values():
+        assert "median_ns" in kind if kind["available"] else kind["why"], kind
+    table = expect(run("calibrate", "-n", "1", timeout=600), 0, r"(?m)^pio_write +[\d.-]+ ")
+    assert all(re.search(rf"(?m)^{name} ", table) for name in kinds), table
+
+
 def rows(table):
     """The table's lines as lists of words, by their first word (the last wins)."""
     return {line.split()[0]: line.split() for line in table.splitlines() if line.split()}
@@ -625,7 +660,8 @@ def trace_file():
     finish(g, 42)
     with open(path, encoding="utf-8") as f:
         text = f.read()
-    assert re.search(r"^\d+\.\d+ \[vcpu0\] PIO bus_\w+: .*0xf4", text, re.M), text[-500:]
+    assert re.search(r"^\d+\.\d+ \[vcpu0\] PIO bus_write: .*0xf4", text, re.M), text[-500:]
+    assert re.search(r"^\d+\.\d+ \[vcpu0\] PIO bus_read: .*->", text, re.M), text[-500:]
 
 
 @case

@@ -160,6 +160,31 @@ START_TEST(polling_time_has_a_default_and_bounds)
 }
 END_TEST
 
+START_TEST(nics_make_artificial_exits_when_asked)
+{
+	ck_assert_int_eq(parse("run -k K -n e1000,null -n virtio,null,exits=0 -n "
+			       "e1000,exits=1000,loop -n virtio,null,exits=20"),
+			 0);
+	ck_assert_uint_eq(o.nic[0].exits, 0);
+	ck_assert_uint_eq(o.nic[1].exits, 0);
+	ck_assert_uint_eq(o.nic[2].exits, 1000);
+	ck_assert_uint_eq(o.nic[3].exits, 20);
+}
+END_TEST
+
+START_TEST(calibrate_has_a_number_of_samples)
+{
+	ck_assert_int_eq(parse("calibrate"), 0);
+	ck_assert_uint_eq(o.samples, 51);
+	ck_assert(!o.json);
+	ck_assert_int_eq(parse("calibrate -n 1"), 0);
+	ck_assert_uint_eq(o.samples, 1);
+	ck_assert_int_eq(parse("calibrate --json --samples=10000"), 0);
+	ck_assert_uint_eq(o.samples, 10000);
+	ck_assert(o.json);
+}
+END_TEST
+
 START_TEST(serial2_takes_a_descriptor)
 {
 	ck_assert_int_eq(parse("run -k K --serial2 fd:5"), 0);
@@ -187,6 +212,10 @@ static const struct {
 	{ "run -V", OPTS_VERSION, "run" },
 	{ "probe", OPTS_PROBE, "probe" },
 	{ "probe --json", OPTS_PROBE, "probe" },
+	{ "help calibrate", OPTS_HELP, "calibrate" },
+	{ "calibrate -h", OPTS_HELP, "calibrate" },
+	{ "calibrate", OPTS_CALIBRATE, "calibrate" },
+	{ "calibrate --json -n 3", OPTS_CALIBRATE, "calibrate" },
 };
 
 START_TEST(commands_are_told_apart)
@@ -271,6 +300,17 @@ static const struct {
 	{ "run -k K -n e1000,null,poll-us=100001", "poll-us=100001", "1 to 100000" },
 	{ "run -k K -n e1000,null,poll-us=long", "poll-us=long", "1 to 100000" },
 	{ "run -k K -n e1000,null,poll-us", "poll-us", "value" },
+	{ "run -k K -n e1000,null,exits", "exits", "value" },
+	{ "run -k K -n e1000,null,exits=", "exits=", "0 to 1000" },
+	{ "run -k K -n e1000,null,exits=1001", "exits=1001", "0 to 1000" },
+	{ "run -k K -n virtio,null,exits=-1", "exits=-1", "0 to 1000" },
+	{ "run -k K -n virtio,null,exits=few", "exits=few", "0 to 1000" },
+	{ "calibrate -n", "-n", "value" },
+	{ "calibrate -n 0", "--samples 0", "1 to 10000" },
+	{ "calibrate -n 10001", "--samples 10001", "1 to 10000" },
+	{ "calibrate --samples=many", "--samples many", "1 to 10000" },
+	{ "calibrate -k K", "-k", "duet calibrate --help" },
+	{ "calibrate stray", "'stray'", "--help" },
 	{ "run -k K -n e1000,null -n virtio,null,mac=52:54:00:12:34:56", "52:54:00:12:34:56",
 	  "0 and 1" },
 	{ "run -k K -n e1000,tap=tap0 -n virtio,tap=tap0", "tap=tap0", "0 and 1" },
@@ -307,7 +347,7 @@ END_TEST
 
 START_TEST(help_fits_the_terminal_and_names_every_option)
 {
-	static const char *const topics[] = { NULL, "run", "probe" };
+	static const char *const topics[] = { NULL, "run", "probe", "calibrate" };
 	static const char *const words[] = {
 		"--kernel",    "--initrd",      "--append",  "--memory",     "--cpus",
 		"--net",       "--stats",       "--trace ",  "--trace-file", "--serial2",
@@ -329,7 +369,9 @@ START_TEST(help_fits_the_terminal_and_names_every_option)
 	for (unsigned r = 0; _i < 2 && r < RUNG_NR; r++)
 		ck_assert(strstr(text, ladder_name((enum ladder_rung)r)) &&
 			  strstr(text, ladder_help((enum ladder_rung)r)));
-	ck_assert(_i < 2 || strstr(text, "--json"));
+	ck_assert(_i == 1 || strstr(text, "--json"));
+	ck_assert(_i != 3 || strstr(text, "--samples"));
+	ck_assert(_i > 1 || strstr(text, "exits:"));
 	free(text);
 }
 END_TEST
@@ -342,11 +384,13 @@ static const struct test_entry tests[] = {
 	TLOOP(ladder_is_a_word_and_switches, 0, ARRAY_SIZE(ladders)),
 	T(rung_of_one_card_is_no_other_cards),
 	T(polling_time_has_a_default_and_bounds),
+	T(nics_make_artificial_exits_when_asked),
+	T(calibrate_has_a_number_of_samples),
 	T(serial2_takes_a_descriptor),
 	TLOOP(commands_are_told_apart, 0, ARRAY_SIZE(commands)),
 	TLOOP(mistake_names_itself_and_the_remedy, 0, ARRAY_SIZE(mistakes)),
 	T(net_of_any_length_is_bounded),
-	TLOOP(help_fits_the_terminal_and_names_every_option, 0, 3),
+	TLOOP(help_fits_the_terminal_and_names_every_option, 0, 4),
 };
 
 CHECK_MAIN("opts", tests)

@@ -19,6 +19,7 @@
 #include "vmm/console.h"
 #include "vmm/log.h"
 #include "vmm/probe.h"
+#include "vmm/sidecar.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -283,6 +284,20 @@ static void free_pci(struct board *b)
 	pci_host_free(b->pci);
 }
 
+/* What makes the artificial exits of NIC `i`, if it was asked for. */
+static int make_sidecar(struct board *b, unsigned i, struct nic_config *cfg)
+{
+	char why[256];
+
+	cfg->exits = b->o->nic[i].exits;
+	if (!cfg->exits)
+		return 0;
+	b->sidecar[i] = sidecar_new(why, sizeof(why));
+	cfg->extra = sidecar_exits;
+	cfg->extra_ctx = b->sidecar[i];
+	return b->sidecar[i] ? 0 : board_fail(EXIT_HOST, "--net exits=%u: %s", cfg->exits, why);
+}
+
 /* Slot 1 is the first NIC's, 2 the second's: names in the guest stay put. */
 static int make_nic(struct board *b, unsigned i)
 {
@@ -292,9 +307,12 @@ static int make_nic(struct board *b, unsigned i)
 	struct nic_config cfg = {
 		.name = names[i], .mtu = on->mtu, .rungs = on->rungs, .poll_us = on->poll_us
 	};
-	int err = 0;
-	struct net *be = net_open(b->m.loop, on->backend, on->ifname, &err);
+	int err = make_sidecar(b, i, &cfg);
+	struct net *be;
 
+	if (err)
+		return err;
+	be = net_open(b->m.loop, on->backend, on->ifname, &err);
 	if (!be)
 		return EXIT_HOST;
 	memcpy(cfg.mac, on->mac, sizeof(cfg.mac));
@@ -318,6 +336,8 @@ static void free_nics(struct board *b)
 {
 	while (b->n_nics)
 		nic_destroy(b->nic[--b->n_nics]);
+	for (unsigned i = 0; i < OPTS_NICS_MAX; i++)
+		sidecar_free(b->sidecar[i]);
 }
 
 static int make_vcpus(struct board *b)

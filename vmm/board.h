@@ -39,10 +39,11 @@ struct board {
 	struct pci_host *pci;
 	struct nic *nic[OPTS_NICS_MAX];
 	unsigned n_nics;
-	FILE *stats;    /* NULL: none wanted */
-	int serial2_fd; /* ours to close; -1: none or inherited */
-	int signal_fd;  /* SIGINT, SIGTERM, SIGHUP; SIGUSR1 */
-	pthread_t io;   /* runs m.loop */
+	struct sidecar *sidecar[OPTS_NICS_MAX]; /* NULL: that NIC wants no artificial exits */
+	FILE *stats;                            /* NULL: none wanted */
+	int serial2_fd;                         /* ours to close; -1: none or inherited */
+	int signal_fd;                          /* SIGINT, SIGTERM, SIGHUP; SIGUSR1 */
+	pthread_t io;                           /* runs m.loop */
 	struct cputime main_cpu, io_cpu;
 	unsigned n_parts;    /* of the table that are built */
 	uint64_t start, end; /* loop_now() */

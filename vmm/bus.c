@@ -206,11 +206,14 @@ static void bus_trace(const struct bus *b, const struct region *r, bool write, u
 		      unsigned size, uint64_t val)
 {
 	const char *name = r ? r->name : "nobody", *arrow = write ? "<-" : "->";
+	const char *func = write ? "bus_write" : "bus_read";
 
 	if (b->pio)
-		trace(PIO, "%s %#" PRIx64 "/%u %s %#" PRIx64, name, addr, size, arrow, val);
+		trace_as(PIO, func, "%s %#" PRIx64 "/%u %s %#" PRIx64, name, addr, size, arrow,
+			 val);
 	else
-		trace(MMIO, "%s %#" PRIx64 "/%u %s %#" PRIx64, name, addr, size, arrow, val);
+		trace_as(MMIO, func, "%s %#" PRIx64 "/%u %s %#" PRIx64, name, addr, size, arrow,
+			 val);
 }
 
 static struct access *bus_account(struct region *r, uint64_t off)

@@ -147,16 +147,26 @@ static const struct msi_ops irq_kvm_msi_ops = {
 	.fire = irq_kvm_msi_fire,
 };
 
+int irq_kvm_irqfd(struct kvm *k, unsigned gsi, int fd, int resample_fd)
+{
+	struct kvm_irqfd arg = {
+		.fd = (uint32_t)fd,
+		.gsi = gsi,
+		.flags = resample_fd < 0 ? 0 : KVM_IRQFD_FLAG_RESAMPLE,
+		.resamplefd = resample_fd < 0 ? 0 : (uint32_t)resample_fd,
+	};
+
+	return kvm_ioctl(k->vm, KVM_IRQFD, &arg);
+}
+
 /* An eventfd that KVM turns into `gsi`, or -errno. */
 static int irq_kvm_bind(struct kvm *k, unsigned gsi)
 {
-	struct kvm_irqfd arg = { .gsi = gsi };
 	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), err;
 
 	if (fd < 0)
 		return -errno;
-	arg.fd = (uint32_t)fd;
-	err = kvm_ioctl(k->vm, KVM_IRQFD, &arg);
+	err = irq_kvm_irqfd(k, gsi, fd, -1);
 	if (!err)
 		return fd;
 	close(fd);

@@ -33,4 +33,11 @@ struct irq_eoi *irq_kvm_eoi_line(struct irq_kvm_eoi *e);
 /* Takes it out of its loop, which must still be there. */
 void irq_kvm_eoi_free(struct irq_kvm_eoi *e);
 
+/*
+ * From now on, signalling the eventfd `fd` is an edge on `gsi`: up and down at once. With a
+ * `resample_fd` (else -1) it goes up and stays until the guest's EOI, when KVM takes it
+ * down and signals that eventfd. 0 or -errno.
+ */
+int irq_kvm_irqfd(struct kvm *k, unsigned gsi, int fd, int resample_fd);
+
 #endif

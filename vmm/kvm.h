@@ -76,6 +76,9 @@ int kvm_set_slot(struct kvm *k, unsigned slot, gpa_t gpa, uint64_t size, void *h
 
 /* k->pio, k->mmio: doorbells by ioeventfd, pages by memory slots. For kvm_open(). */
 void kvm_accel_init(struct kvm *k);
+/* From now on, writes to [addr, addr + size) do not exit but wait, in order, in the ring
+ * behind a vCPU's shared page (KVM_CAP_COALESCED_MMIO says how many pages behind). */
+int kvm_coalesce(struct kvm *k, gpa_t addr, uint32_t size, bool on);
 
 /* ioctl() that returns -errno and is not disturbed by signals. */
 int kvm_ioctl(int fd, unsigned long request, void *arg);

@@ -3,6 +3,7 @@
  * main.c: from the command line to an exit status (enum exit_status in board.h).
  */
 #include "vmm/board.h"
+#include "vmm/calibrate.h"
 #include "vmm/log.h"
 #include "vmm/opts.h"
 #include "vmm/probe.h"
@@ -45,6 +46,8 @@ static int main_command(const struct opts *o)
 		return main_flush(EXIT_OK);
 	case OPTS_PROBE:
 		return main_flush(probe_run(o->json));
+	case OPTS_CALIBRATE:
+		return main_flush(calibrate_run(o->json, o->samples));
 	case OPTS_RUN:
 		break;
 	}

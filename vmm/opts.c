@@ -19,6 +19,9 @@
 #define OPTS_MTU_MAX        65535
 #define OPTS_POLL_MAX       100000
 #define OPTS_POLL_DEFAULT   4000
+#define OPTS_EXITS_MAX      1000
+#define OPTS_SAMPLES        51 /* odd: the median is one of them */
+#define OPTS_SAMPLES_MAX    10000
 
 static const uint8_t opts_mac_base[6] = { 0x52, 0x54, 0x00, 0x12, 0x34, 0x56 };
 
@@ -92,6 +95,16 @@ static int opts_cpus(struct opts *o, const char *s)
 	if (opts_number(s, MAX_CPUS, &n) < 0 || !n)
 		return opts_fail(o, "--cpus %s: a number from 1 to %d", s, MAX_CPUS);
 	o->cpus = (unsigned)n;
+	return 0;
+}
+
+static int opts_samples(struct opts *o, const char *s)
+{
+	uint64_t n;
+
+	if (opts_number(s, OPTS_SAMPLES_MAX, &n) < 0 || !n)
+		return opts_fail(o, "--samples %s: a number from 1 to %d", s, OPTS_SAMPLES_MAX);
+	o->samples = (unsigned)n;
 	return 0;
 }
 
@@ -182,14 +195,24 @@ static int net_ladder(struct opts *o, struct opts_nic *n, const char *val)
 	return 0;
 }
 
+static int net_exits(struct opts *o, struct opts_nic *n, const char *val)
+{
+	uint64_t exits;
+
+	if (opts_number(val, OPTS_EXITS_MAX, &exits) < 0)
+		return opts_fail(o, "--net exits=%s: a number from 0 to %d", val, OPTS_EXITS_MAX);
+	n->exits = (unsigned)exits;
+	return 0;
+}
+
 static const struct {
 	const char *name;
 	bool value;
 	int (*set)(struct opts *o, struct opts_nic *n, const char *val);
 } net_keys[] = {
-	{ "tap", true, net_tap },      { "null", false, net_null }, { "loop", false, net_loop },
-	{ "mac", true, net_mac },      { "mtu", true, net_mtu },    { "ladder", true, net_ladder },
-	{ "poll-us", true, net_poll },
+	{ "tap", true, net_tap },      { "null", false, net_null },  { "loop", false, net_loop },
+	{ "mac", true, net_mac },      { "mtu", true, net_mtu },     { "ladder", true, net_ladder },
+	{ "poll-us", true, net_poll }, { "exits", true, net_exits },
 };
 
 static int net_rung(struct opts *o, struct opts_nic *n, enum ladder_rung r, const char *val)
@@ -223,10 +246,11 @@ static int net_key(struct opts *o, struct opts_nic *n, char *word)
 	}
 	if (ladder_find(word) != RUNG_NR)
 		return net_rung(o, n, ladder_find(word), val);
-	return opts_fail(o,
-			 "--net: unknown key '%s'; known: tap=IFNAME, null, loop, mac=, mtu=, "
-			 "ladder=, poll-us=, and the rungs of the ladder (duet run --help)",
-			 word);
+	return opts_fail(
+		o,
+		"--net: unknown key '%s'; known: tap=IFNAME, null, loop, mac=, mtu=, exits=, "
+		"ladder=, poll-us=, and the rungs of the ladder (duet run --help)",
+		word);
 }
 
 static int net_model(struct opts *o, struct opts_nic *n, const char *word)
@@ -290,7 +314,15 @@ static int opts_check_nics(struct opts *o)
 
 /* --- the commands ------------------------------------------------------------------- */
 
-enum { OPT_STATS = 256, OPT_STATS_TABLE, OPT_TRACE, OPT_TRACE_FILE, OPT_SERIAL2, OPT_JSON };
+enum {
+	OPT_STATS = 256,
+	OPT_STATS_TABLE,
+	OPT_TRACE,
+	OPT_TRACE_FILE,
+	OPT_SERIAL2,
+	OPT_JSON,
+	OPT_SAMPLES
+};
 
 static const struct option opts_run[] = {
 	{ "kernel", required_argument, NULL, 'k' },
@@ -305,6 +337,14 @@ static const struct option opts_run[] = {
 	{ "trace-file", required_argument, NULL, OPT_TRACE_FILE },
 	{ "serial2", required_argument, NULL, OPT_SERIAL2 },
 	{ "quiet", no_argument, NULL, 'q' },
+	{ "help", no_argument, NULL, 'h' },
+	{ "version", no_argument, NULL, 'V' },
+	{ 0 },
+};
+
+static const struct option opts_calibrate[] = {
+	{ "json", no_argument, NULL, OPT_JSON },
+	{ "samples", required_argument, NULL, OPT_SAMPLES },
 	{ "help", no_argument, NULL, 'h' },
 	{ "version", no_argument, NULL, 'V' },
 	{ 0 },
@@ -371,7 +411,11 @@ static int opts_set(struct opts *o, int opt, const char *arg)
 	case 'c':
 		return opts_cpus(o, arg);
 	case 'n':
+		if (o->command == OPTS_CALIBRATE)
+			return opts_samples(o, arg);
 		return opts_net(o, arg);
+	case OPT_SAMPLES:
+		return opts_samples(o, arg);
 	case OPT_STATS:
 		if (!strcmp(arg, "-"))
 			o->stats_table = true;
@@ -451,8 +495,9 @@ static int opts_help_topic(struct opts *o, int argc, char **argv)
 {
 	o->command = OPTS_HELP;
 	o->topic = argc > 1 ? argv[1] : NULL;
-	if (o->topic && strcmp(o->topic, "run") != 0 && strcmp(o->topic, "probe") != 0)
-		return opts_fail(o, "no help on '%s'; there is: run, probe", o->topic);
+	if (o->topic && strcmp(o->topic, "run") != 0 && strcmp(o->topic, "probe") != 0 &&
+	    strcmp(o->topic, "calibrate") != 0)
+		return opts_fail(o, "no help on '%s'; there is: run, probe, calibrate", o->topic);
 	return 0;
 }
 
@@ -460,7 +505,9 @@ int opts_parse(struct opts *o, int argc, char **argv)
 {
 	const char *cmd = argc > 1 ? argv[1] : "";
 
-	*o = (struct opts){ .memory = OPTS_MEMORY_DEFAULT, .cpus = 1, .serial2_fd = -1 };
+	*o = (struct opts){
+		.memory = OPTS_MEMORY_DEFAULT, .cpus = 1, .serial2_fd = -1, .samples = OPTS_SAMPLES
+	};
 	argc--;
 	argv++;
 	if (!strcmp(cmd, "help") || !strcmp(cmd, "-h") || !strcmp(cmd, "--help"))
@@ -478,8 +525,13 @@ int opts_parse(struct opts *o, int argc, char **argv)
 		o->command = OPTS_PROBE;
 		return opts_options(o, argc, argv, "+:hV", opts_probe);
 	}
+	if (!strcmp(cmd, "calibrate")) {
+		o->command = OPTS_CALIBRATE;
+		return opts_options(o, argc, argv, "+:n:hV", opts_calibrate);
+	}
 	if (!*cmd)
-		return opts_fail(o,
-				 "no command; usage: duet run|probe|help|version, see duet help");
-	return opts_fail(o, "unknown command '%s'; known: run, probe, help, version", cmd);
+		return opts_fail(o, "no command; usage: duet run|probe|calibrate|help|version, "
+				    "see duet help");
+	return opts_fail(o, "unknown command '%s'; known: run, probe, calibrate, help, version",
+			 cmd);
 }

@@ -15,7 +15,7 @@
 #define OPTS_MEMORY_MIN (UINT64_C(16) << 20)
 #define OPTS_MEMORY_MAX (UINT64_C(1) << 40)
 
-enum opts_command { OPTS_RUN, OPTS_PROBE, OPTS_HELP, OPTS_VERSION };
+enum opts_command { OPTS_RUN, OPTS_PROBE, OPTS_CALIBRATE, OPTS_HELP, OPTS_VERSION };
 
 enum opts_model { OPTS_E1000, OPTS_VIRTIO };
 
@@ -28,13 +28,15 @@ struct opts_nic {
 	unsigned mtu;   /* 0: not given */
 	unsigned rungs; /* BIT(RUNG_*) */
 	unsigned poll_us;
+	unsigned exits; /* artificial ones per frame sent */
 };
 
 /* Strings point into argv. */
 struct opts {
 	enum opts_command command;
-	const char *topic; /* of help: "run", "probe" or NULL */
+	const char *topic; /* of help: "run", "probe", "calibrate" or NULL */
 	bool json, quiet;
+	unsigned samples; /* calibrate: of each kind */
 	const char *kernel, *initrd, *append;
 	uint64_t memory; /* bytes, a multiple of 4096 */
 	unsigned cpus;
@@ -50,7 +52,7 @@ struct opts {
 /* 0, or -1 with o->why filled in. */
 int opts_parse(struct opts *o, int argc, char **argv);
 
-/* Help on "run", "probe" or (NULL) everything; lines of at most 80 columns. */
+/* Help on "run", "probe", "calibrate" or (NULL) everything; lines of at most 80 columns. */
 void opts_help(FILE *f, const char *topic);
 void opts_version(FILE *f);
 

@@ -17,7 +17,8 @@ static const char help_top[] =
 	"\n"
 	"usage: duet run --kernel FILE [options]   boot a guest\n"
 	"       duet probe [--json]                can this host run a stock kernel?\n"
-	"       duet help [run|probe]              this text, or a command's options\n"
+	"       duet calibrate [--json]            what does each kind of exit cost here?\n"
+	"       duet help [run|probe|calibrate]    this text, or a command's options\n"
 	"       duet version                       version and what was built in\n"
 	"\n"
 	"example:\n"
@@ -37,7 +38,7 @@ static const char help_run[] =
 	"  -a, --append STR       kernel command line\n"
 	"  -m, --memory SIZE      RAM: 512M, 4G... (default 512M, 16M to 1T)\n"
 	"  -c, --cpus N           virtual CPUs, 1 to 16 (default 1)\n"
-	"  -n, --net MODEL,BACKEND[,mac=ADDR][,mtu=N][,ladder=WORD][,RUNG=on|off]...\n"
+	"  -n, --net MODEL,BACKEND[,KEY[=VALUE]]...\n"
 	"                         a network card in the next PCI slot; repeatable, up to\n"
 	"                         8. MODEL is e1000 (Intel 82540EM) or virtio\n"
 	"                         (virtio-net). BACKEND is one of\n"
@@ -50,7 +51,9 @@ static const char help_run[] =
 	"                         qemu (no rung), or a rung's name: that one and those\n"
 	"                         above it in the list below. RUNG=on, =off: one of them,\n"
 	"                         after ladder=. poll-us=N: how long a worker with the\n"
-	"                         poll rung looks out in vain, 1 to 100000 (default 2000)\n"
+	"                         poll rung looks out in vain, 1 to 100000 (default 4000)\n"
+	"                         exits: artificial exits for each frame the guest sends,\n"
+	"                         0 to 1000, to see what one more exit costs (default 0)\n"
 	"      --serial2 FILE     second serial port (ttyS1): its output goes to FILE;\n"
 	"                         fd:N: both ways over the inherited descriptor N\n"
 	"      --stats FILE       write counters and times as JSON at the end: exits,\n"
@@ -84,6 +87,20 @@ static const char help_probe[] =
 	"\n"
 	"exit status: 0 a stock kernel can run here, 3 it cannot, 2 bad usage\n";
 
+static const char help_calibrate[] =
+	"usage: duet calibrate [--json] [-n SAMPLES]\n"
+	"\n"
+	"Measures on this host, with a small bare-metal guest of its own, what each kind\n"
+	"of exit costs: port and memory access to userspace, ioeventfd, coalesced, a\n"
+	"read-only slot, interrupts, EOI, HLT, wake-ups. What this KVM cannot do is\n"
+	"reported with the reason. docs/calibrate.md says how to read the figures.\n"
+	"\n"
+	"  -n, --samples N  samples of each kind, 1 to 10000 (default 51)\n"
+	"      --json       the same for programs\n"
+	"  -h, --help       this text\n"
+	"\n"
+	"exit status: 0 measured, 3 there is no KVM, 2 bad usage\n";
+
 static void help_trace_classes(FILE *f)
 {
 	fputs("\ntrace classes:\n", f);
@@ -108,6 +125,10 @@ void opts_help(FILE *f, const char *topic)
 		fputs(help_probe, f);
 		return;
 	}
+	if (topic && !strcmp(topic, "calibrate")) {
+		fputs(help_calibrate, f);
+		return;
+	}
 	if (!topic) {
 		fputs(help_top, f);
 		fputs("\n", f);
@@ -119,6 +140,8 @@ void opts_help(FILE *f, const char *topic)
 	if (!topic) {
 		fputs("\n", f);
 		fputs(help_probe, f);
+		fputs("\n", f);
+		fputs(help_calibrate, f);
 	}
 }
 

@@ -31,10 +31,13 @@ enum trace_class {
 /* Written before threads start, read by all. */
 extern unsigned trace_mask;
 
-#define trace(cls, ...)                                                                            \
+#define trace(cls, ...) trace_as(cls, __func__, __VA_ARGS__)
+
+/* In the name of the function `func`, for one that traces on behalf of others. */
+#define trace_as(cls, func, ...)                                                                   \
 	do {                                                                                       \
 		if (__builtin_expect(trace_mask & BIT(TRACE_##cls), 0))                            \
-			trace_emit(#cls, __func__, __VA_ARGS__);                                   \
+			trace_emit(#cls, func, __VA_ARGS__);                                       \
 	} while (0)
 
 void trace_emit(const char *cls, const char *func, const char *fmt, ...) PRINTF_LIKE(3, 4);
