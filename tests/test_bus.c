@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* test_bus.c: the three guarantees of vmm/bus.h, doorbells, and pages that are memory. */
+/* test_bus.c: the three guarantees of vmm/bus.h, and doorbells. */
 #include "tests/check_main.h"
-#include "tests/rig/fake_accel.h"
 #include "vmm/bus.h"
 
 #include <errno.h>
@@ -270,118 +269,6 @@ START_TEST(accesses_are_counted_where_the_device_says)
 }
 END_TEST
 
-static struct fake_accel accel;
-static _Alignas(BUS_PAGE_SIZE) uint8_t memory[2][BUS_PAGE_SIZE];
-
-/* Two pages, at +0x1000 and +0x3000, of a region of 0x4000 bytes. */
-static struct probe probe_paged(void)
-{
-	struct probe p = probe_new(&probe_any, 0x4000);
-
-	memset(memory, 0, sizeof(memory));
-	p.r.page[0] = (struct region_page){ .off = 0x1000, .mem = memory[0] };
-	p.r.page[1] = (struct region_page){ .off = 0x3000, .mem = memory[1] };
-	p.r.n_pages = 2;
-	bus_fresh();
-	fake_accel_init(&accel, &bus);
-	return p;
-}
-
-START_TEST(page_is_memory_for_both_or_reads_or_nobody)
-{
-	struct probe p = probe_paged();
-
-	ck_assert_int_eq(probe_map(&bus, &p, 0x10000), 0);
-	ck_assert_int_eq(bus_page_set(&bus, &p.r, 0, PAGE_RAM), 0);
-	fake_store(&accel, 0x11004, 4, 0x1234);
-	ck_assert_uint_eq(fake_load(&accel, 0x11004, 2), 0x1234);
-	ck_assert_uint_eq(memory[0][4], 0x34);
-	ck_assert_uint_eq(p.reads + p.writes + accel.exits, 0);
-
-	ck_assert_int_eq(bus_page_set(&bus, &p.r, 0, PAGE_ROM), 0);
-	ck_assert_uint_eq(accel.turns, 3); /* by way of PAGE_TRAP */
-	fake_store(&accel, 0x11004, 4, 0x5678);
-	ck_assert_uint_eq(fake_load(&accel, 0x11004, 4), 0x1234);
-	ck_assert_uint_eq(p.writes, 1);
-	ck_assert_uint_eq(p.off, 0x1004);
-	ck_assert_uint_eq(p.reads, 0);
-
-	ck_assert_int_eq(bus_page_set(&bus, &p.r, 0, PAGE_TRAP), 0);
-	fake_load(&accel, 0x11004, 4);
-	fake_store(&accel, 0x13004, 4, 1); /* the other one never was */
-	ck_assert_uint_eq(p.reads, 1);
-	ck_assert_uint_eq(p.writes, 2);
-	ck_assert_uint_eq(accel.turns, 4);
-}
-END_TEST
-
-START_TEST(page_set_to_what_it_is_asks_nobody)
-{
-	struct probe p = probe_paged();
-
-	ck_assert_int_eq(bus_page_set(&bus, &p.r, 0, PAGE_TRAP), 0); /* not even mapped */
-	ck_assert_int_eq(probe_map(&bus, &p, 0x10000), 0);
-	ck_assert_int_eq(bus_page_set(&bus, &p.r, 0, PAGE_RAM), 0);
-	ck_assert_int_eq(bus_page_set(&bus, &p.r, 0, PAGE_RAM), 0);
-	ck_assert_uint_eq(accel.turns, 1);
-}
-END_TEST
-
-START_TEST(page_without_a_place_or_a_hypervisor_is_refused)
-{
-	struct probe p = probe_paged();
-
-	ck_assert_int_eq(bus_page_set(&bus, &p.r, 0, PAGE_RAM), -ENXIO);
-	ck_assert_int_eq(probe_map(&bus, &p, 0x10010), 0);
-	ck_assert_int_eq(bus_page_set(&bus, &p.r, 0, PAGE_RAM), -ENXIO);
-	bus_unmap(&bus, &p.r);
-	ck_assert_int_eq(probe_map(&bus, &p, 0x10000), 0);
-	accel.accel.page = NULL;
-	ck_assert_int_eq(bus_page_set(&bus, &p.r, 0, PAGE_ROM), -ENOTSUP);
-	bus.accel = NULL;
-	ck_assert_int_eq(bus_page_set(&bus, &p.r, 0, PAGE_ROM), -ENOTSUP);
-	ck_assert_int_eq(p.r.page[0].mode, PAGE_TRAP);
-}
-END_TEST
-
-START_TEST(page_the_hypervisor_refuses_keeps_its_mode)
-{
-	struct probe p = probe_paged();
-
-	ck_assert_int_eq(probe_map(&bus, &p, 0x10000), 0);
-	accel.fail = -EEXIST;
-	ck_assert_int_eq(bus_page_set(&bus, &p.r, 0, PAGE_RAM), -EEXIST);
-	ck_assert_int_eq(p.r.page[0].mode, PAGE_TRAP);
-	accel.fail = 0;
-	ck_assert_int_eq(bus_page_set(&bus, &p.r, 0, PAGE_RAM), 0);
-	accel.fail = -ENOMEM;
-	ck_assert_int_eq(bus_page_set(&bus, &p.r, 0, PAGE_TRAP), -ENOMEM);
-	ck_assert_int_eq(p.r.page[0].mode, PAGE_RAM);
-	ck_assert_int_eq(bus_page_set(&bus, &p.r, 0, PAGE_ROM), -ENOMEM);
-	ck_assert_int_eq(p.r.page[0].mode, PAGE_RAM);
-}
-END_TEST
-
-START_TEST(pages_stay_behind_when_the_region_moves)
-{
-	struct probe p = probe_paged();
-
-	ck_assert_int_eq(probe_map(&bus, &p, 0x10000), 0);
-	ck_assert_int_eq(bus_page_set(&bus, &p.r, 0, PAGE_RAM), 0);
-	ck_assert_int_eq(bus_page_set(&bus, &p.r, 1, PAGE_ROM), 0);
-	bus_unmap(&bus, &p.r);
-	ck_assert_int_eq(fake_page_mode(&accel, 0x11000), PAGE_TRAP);
-	ck_assert_int_eq(fake_page_mode(&accel, 0x13000), PAGE_TRAP);
-	ck_assert_uint_eq(fake_load(&accel, 0x11000, 4), 0xffffffff);
-	ck_assert_int_eq(probe_map(&bus, &p, 0x20000), 0);
-	ck_assert_int_eq(p.r.page[1].mode, PAGE_TRAP);
-	fake_store(&accel, 0x21000, 4, 7);
-	ck_assert_uint_eq(p.writes, 1);
-	ck_assert_int_eq(bus_page_set(&bus, &p.r, 0, PAGE_RAM), 0);
-	ck_assert_int_eq(fake_page_mode(&accel, 0x21000), PAGE_RAM);
-}
-END_TEST
-
 static const struct test_entry tests[] = {
 	T(access_reaches_its_device_as_offset_size_value),
 	T(unclaimed_read_is_all_ones_and_counted),
@@ -394,11 +281,6 @@ static const struct test_entry tests[] = {
 	T(doorbells_follow_the_region),
 	T(doorbell_the_hypervisor_refuses_still_reaches_the_device),
 	T(accesses_are_counted_where_the_device_says),
-	T(page_is_memory_for_both_or_reads_or_nobody),
-	T(page_set_to_what_it_is_asks_nobody),
-	T(page_without_a_place_or_a_hypervisor_is_refused),
-	T(page_the_hypervisor_refuses_keeps_its_mode),
-	T(pages_stay_behind_when_the_region_moves),
 };
 
 CHECK_MAIN("bus", tests)

@@ -81,6 +81,7 @@ static void stats_bus(struct bus *bus, struct json *j)
 {
 	json_open(j, bus->name, '{');
 	json_u64(j, "unclaimed", atomic_load(&bus->unclaimed));
+	json_u64(j, "coalesced", counter_get(&bus->coalesced));
 	json_open(j, "regions", '[');
 	bus_accounts(bus, access_json, j);
 	json_close(j, ']');

@@ -28,8 +28,8 @@ static void table_threads(struct board *b, FILE *f)
 
 static void table_bus(struct bus *bus, FILE *f)
 {
-	fprintf(f, "%s: %" PRIu64 " accesses met nobody\n", bus->name,
-		atomic_load(&bus->unclaimed));
+	fprintf(f, "%s: %" PRIu64 " accesses met nobody, %" PRIu64 " writes had been queued\n",
+		bus->name, atomic_load(&bus->unclaimed), counter_get(&bus->coalesced));
 	access_print_head(f, "region");
 	bus_accounts(bus, access_print, f);
 }

@@ -18,12 +18,14 @@ void bus_init(struct bus *b, const char *name, bool pio)
 	b->name = name;
 	b->pio = pio;
 	pthread_mutex_init(&b->change, NULL);
+	lock_init(&b->drain);
 	pthread_rwlock_init(&b->lock, NULL);
 }
 
 void bus_destroy(struct bus *b)
 {
 	pthread_rwlock_destroy(&b->lock);
+	lock_destroy(&b->drain);
 	pthread_mutex_destroy(&b->change);
 }
 
@@ -115,6 +117,67 @@ static void bus_pages_back(struct bus *b, struct region *r)
 	}
 }
 
+static struct region_zone *bus_zone_find(struct region *r, uint64_t off, unsigned size)
+{
+	for (unsigned i = 0; i < r->n_zones; i++)
+		if (r->zone[i].off == off && r->zone[i].size == size)
+			return &r->zone[i];
+	return NULL;
+}
+
+static int bus_zone_add(struct bus *b, struct region *r, uint64_t off, unsigned size)
+{
+	int err;
+
+	if (!b->accel || !b->accel->coalesce)
+		return -ENOTSUP;
+	if (!r->mapped)
+		return -ENXIO;
+	if (r->n_zones == REGION_ZONES)
+		return -ENOSPC;
+	atomic_store(&b->coalescing, true); /* pairs with bus_drain() */
+	err = b->accel->coalesce(b->accel, r->base + off, size, true);
+	if (!err)
+		r->zone[r->n_zones++] = (struct region_zone){ off, size };
+	return err;
+}
+
+/* It is gone even if the hypervisor complains, as KVM's is. */
+static int bus_zone_drop(struct bus *b, struct region *r, struct region_zone *z)
+{
+	struct region_zone was = *z;
+
+	*z = r->zone[--r->n_zones];
+	return b->accel->coalesce(b->accel, r->base + was.off, was.size, false);
+}
+
+int bus_coalesce(struct bus *b, struct region *r, uint64_t off, unsigned size, bool on)
+{
+	struct region_zone *z;
+	int err = 0;
+
+	BUG_ON(!size || off >= r->size || size > r->size - off);
+	pthread_mutex_lock(&b->change);
+	z = bus_zone_find(r, off, size);
+	if (on && !z)
+		err = bus_zone_add(b, r, off, size);
+	else if (!on && z)
+		err = bus_zone_drop(b, r, z);
+	pthread_mutex_unlock(&b->change);
+	return err;
+}
+
+static void bus_zones_drop(struct bus *b, struct region *r)
+{
+	while (r->n_zones) {
+		int err = bus_zone_drop(b, r, &r->zone[r->n_zones - 1]);
+
+		if (err)
+			log_error("%s: cannot stop queueing its writes: %s", r->name,
+				  strerror(-err));
+	}
+}
+
 /* bus.change held. */
 static int bus_insert(struct bus *b, struct region *r, uint64_t base)
 {
@@ -167,6 +230,7 @@ void bus_unmap(struct bus *b, struct region *r)
 	pthread_mutex_lock(&b->change);
 	if (r->mapped) {
 		bus_pages_back(b, r);
+		bus_zones_drop(b, r);
 		bus_doorbells(b, r, false);
 		bus_remove(b, r);
 	}
@@ -268,4 +332,40 @@ void bus_write(struct bus *b, uint64_t addr, unsigned size, uint64_t val)
 	bus_trace(b, r, true, addr, size, val & bus_ones(size));
 	if (r)
 		region_write(r, off, size, val & bus_ones(size));
+}
+
+static void bus_write_queued(struct bus *b, const struct bus_queued *w)
+{
+	unsigned size;
+
+	for (unsigned done = 0; done < w->len; done += size) {
+		uint64_t val = 0;
+
+		size = bus_piece(w->len - done);
+		memcpy(&val, &w->data[done], size);
+		bus_write(b, w->addr + done, size, val);
+	}
+}
+
+/*
+ * A write leaves the queue only when its handler is done, so that who finds the queue empty
+ * and goes on without waiting overtakes nothing. What is queued meanwhile by a guest that
+ * never stops is left for the next time.
+ */
+void bus_drain_queue(struct bus *b)
+{
+	static _Thread_local bool draining;
+	struct bus_queued w;
+
+	if (draining || !b->accel->queued(b->accel, NULL))
+		return;
+	lock_take(&b->drain);
+	draining = true;
+	for (unsigned i = 0; i < BUS_QUEUE_MAX && b->accel->queued(b->accel, &w); i++) {
+		bus_write_queued(b, &w);
+		counter_inc(&b->coalesced);
+		b->accel->unqueue(b->accel);
+	}
+	draining = false;
+	lock_drop(&b->drain);
 }

@@ -17,7 +17,8 @@
  *
  * Nor need every page of a region be served by its handlers all the time: the
  * hypervisor may let the guest reach memory there (struct region_page), wholly
- * or for reads alone.
+ * or for reads alone. And writes that can wait may be queued (bus_coalesce()),
+ * value and order kept, until somebody drains the queue.
  */
 #ifndef DUET_BUS_H
 #define DUET_BUS_H
@@ -61,8 +62,15 @@ struct region_page {
 	enum page_mode mode;
 };
 
+/* Writes that lie in it are queued. */
+struct region_zone {
+	uint64_t off;
+	unsigned size;
+};
+
 #define REGION_DOORBELLS 8
 #define REGION_PAGES     4
+#define REGION_ZONES     4
 
 /*
  * Embedded in the device that owns it; the device outlives the vCPU threads, so
@@ -77,6 +85,9 @@ struct region {
 	unsigned n_doorbells;
 	struct region_page page[REGION_PAGES];
 	unsigned n_pages;
+	/* bus.change: */
+	struct region_zone zone[REGION_ZONES];
+	unsigned n_zones;
 	/* written under both of the bus's locks: */
 	uint64_t base;
 	bool mapped;
@@ -84,12 +95,29 @@ struct region {
 	struct access access;
 };
 
+/* A write that the hypervisor has kept for us, 1 to 8 bytes. */
+struct bus_queued {
+	uint64_t addr;
+	unsigned len;
+	uint8_t data[8];
+};
+
+/* How many may wait at once, at most. */
+#define BUS_QUEUE_MAX 256
+
 /* What a hypervisor can do to spare us an exit. 0 or -errno. */
 struct bus_accel {
 	int (*doorbell)(struct bus_accel *a, uint64_t addr, const struct doorbell *d, bool on);
 	/* The page at `addr` goes from PAGE_TRAP to another mode, or back. When it is back,
 	 * no vCPU writes `mem` any more. NULL: cannot. */
 	int (*page)(struct bus_accel *a, uint64_t addr, void *mem, enum page_mode mode);
+	/* Writes in [addr, addr + size) are queued from now on, or exit again. NULL: cannot. */
+	int (*coalesce)(struct bus_accel *a, uint64_t addr, unsigned size, bool on);
+	/* Is there a queued write? The oldest one goes to `w` (callers serialise then) and
+	 * stays in the queue; NULL: just asking, any thread. */
+	bool (*queued)(struct bus_accel *a, struct bus_queued *w);
+	/* Take it out. */
+	void (*unqueue)(struct bus_accel *a);
 };
 
 #define BUS_REGIONS 64
@@ -106,6 +134,10 @@ struct bus {
 	/* any thread: */
 	_Atomic unsigned hint;      /* index of the last hit; only a guess */
 	_Atomic uint64_t unclaimed; /* accesses nobody was home for */
+	_Atomic bool coalescing;    /* there is, or has been, a zone */
+	struct lock drain;          /* outermost: held over the handlers of queued writes */
+	/* drain: */
+	counter_t coalesced; /* writes that came out of the queue */
 };
 
 void bus_init(struct bus *b, const char *name, bool pio);
@@ -130,6 +162,37 @@ void bus_unmap(struct bus *b, struct region *r);
  * write() after bus_page_set() has returned.
  */
 int bus_page_set(struct bus *b, struct region *r, unsigned page, enum page_mode mode);
+
+/*
+ * Let writes of the guest to [off, off + size) of `r` be queued instead of exiting, or exit
+ * again; a full queue exits, too. A queued write reaches write() in the next bus_drain(), and
+ * before whatever exits after it on its vCPU; a doorbell is no exit, so whoever serves one
+ * drains first where the order matters. Dropped by bus_unmap(). What is in the queue then, or
+ * when it is switched off, stays there to be drained. Any thread. 0; -ENOTSUP; -ENXIO: not
+ * mapped; -ENOSPC: more than REGION_ZONES; another -errno.
+ */
+int bus_coalesce(struct bus *b, struct region *r, uint64_t off, unsigned size, bool on);
+
+void bus_drain_queue(struct bus *b);
+
+/*
+ * Hand what is queued to the regions, in order. One thread at a time: another one waits, for
+ * its own writes may be among those under way. So the caller holds no lock that a write()
+ * takes; called from a write() it returns at once.
+ */
+static inline void bus_drain(struct bus *b)
+{
+	/* Set before the first zone was registered, which whoever's write is queued has seen. */
+	if (atomic_load_explicit(&b->coalescing, memory_order_relaxed))
+		bus_drain_queue(b);
+}
+
+/* The size of the access, 1, 2, 4 or 8, that `len` (1..8) bytes begin with when they have to
+ * be cut up: what crossed a page may have an odd length. */
+static inline unsigned bus_piece(unsigned len)
+{
+	return 1U << (31 - __builtin_clz(len));
+}
 
 /* One access of 1, 2, 4 or 8 bytes, from any thread. */
 uint64_t bus_read(struct bus *b, uint64_t addr, unsigned size);

@@ -173,6 +173,7 @@ int kvm_open(struct kvm *k, char *why, size_t why_size)
 
 void kvm_close(struct kvm *k)
 {
+	kvm_accel_fini(k);
 	if (k->vm >= 0)
 		close(k->vm);
 	if (k->dev >= 0)

@@ -32,12 +32,17 @@ struct kvm_page {
 	uint64_t gpa;
 };
 
+struct kvm_coalesced_mmio_ring;
+
 struct kvm {
 	/* fixed once kvm_open() has returned; used by all threads: */
 	int dev, vm;     /* descriptors of /dev/kvm and of the VM */
 	size_t run_size; /* bytes of a vCPU's shared page(s) */
 	bool any_length; /* ioeventfds may take writes of any size */
 	struct kvm_accel pio, mmio;
+	/* Queued writes; shared with KVM, `first` is ours (bus.drain), the rest KVM's. NULL:
+	 * KVM cannot, or there is no vCPU yet. Fixed before the first one runs. */
+	struct kvm_coalesced_mmio_ring *ring;
 	unsigned ram_slots; /* 0.. are RAM; once kvm_map_memory() has returned */
 	/* the MMIO bus's `change`: */
 	struct kvm_page page[KVM_PAGES]; /* slot ram_slots + i is page[i] */
@@ -74,11 +79,15 @@ int kvm_map_memory(struct kvm *k, const struct gmem *m);
  */
 int kvm_set_slot(struct kvm *k, unsigned slot, gpa_t gpa, uint64_t size, void *hva, bool readonly);
 
-/* k->pio, k->mmio: doorbells by ioeventfd, pages by memory slots. For kvm_open(). */
-void kvm_accel_init(struct kvm *k);
 /* From now on, writes to [addr, addr + size) do not exit but wait, in order, in the ring
  * behind a vCPU's shared page (KVM_CAP_COALESCED_MMIO says how many pages behind). */
 int kvm_coalesce(struct kvm *k, gpa_t addr, uint32_t size, bool on);
+
+/* k->pio, k->mmio: doorbells by ioeventfd, pages by memory slots, queued writes. */
+void kvm_accel_init(struct kvm *k);
+/* The ring of queued writes, by way of any vCPU of the VM; without one there are none. */
+void kvm_accel_ring(struct kvm *k, int vcpu);
+void kvm_accel_fini(struct kvm *k);
 
 /* ioctl() that returns -errno and is not disturbed by signals. */
 int kvm_ioctl(int fd, unsigned long request, void *arg);

@@ -47,6 +47,7 @@ static int vcpu_create(struct vcpu *c, struct kvm *k)
 		return -errno;
 	c->run = run;
 	c->run_size = k->run_size;
+	kvm_accel_ring(k, fd);
 	return 0;
 }
 

@@ -71,9 +71,8 @@ static enum verdict exit_mmio(struct vcpu *c, struct kvm_run *r)
 
 	if (!r->mmio.is_write)
 		memset(p, 0, sizeof(r->mmio.data));
-	/* A piece that crossed a page may have an odd length: largest powers of two first. */
 	for (; len; len -= size, addr += size, p += size) {
-		size = 1U << (31 - __builtin_clz(len));
+		size = bus_piece(len);
 		vcpu_access(&c->m->mmio, r->mmio.is_write, addr, size, p);
 	}
 	return VERDICT_RUN;
@@ -185,6 +184,7 @@ enum verdict vcpu_exit(struct vcpu *c, struct kvm_run *r)
 
 	counter_inc(&c->exits[reason < VCPU_EXITS ? reason : KVM_EXIT_UNKNOWN]);
 	trace(EXIT, "%s (%u)", name ? name : "?", reason);
+	bus_drain(&c->m->mmio); /* what the guest wrote before this */
 	if (reason < ARRAY_SIZE(vcpu_exits) && vcpu_exits[reason].handle)
 		return vcpu_exits[reason].handle(c, r);
 	return vcpu_explain(c, VERDICT_CRASH, "KVM exit %u, which duet does not know", reason);

@@ -46,6 +46,14 @@
 #define TEST_TRAP       0
 #define TEST_RAM        1
 #define TEST_ROM        2
+/* ...where there may be a zone of queued writes, made and dropped by TEST_COMMAND, and a
+ * doorbell. */
+#define TEST_ZONE      0x10
+#define TEST_ZONE_SIZE 8
+#define TEST_ZONE_OFF  0x40
+#define TEST_ZONE_ON   0x41
+#define TEST_ZONE_BELL 0x20
+#define TEST_FLOOD     400 /* writes of flood.S: more than KVM queues */
 /* A dword of RAM that the test sets when the payload shall come to its end. */
 #define TEST_ENOUGH 0x5ff0
 

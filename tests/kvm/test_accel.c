@@ -4,16 +4,29 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 /* --- pages ------------------------------------------------------------------------ */
 
 static _Alignas(4096) uint8_t memory[2][4096];
 
-static int turned; /* the first error of bus_page_set() */
+static int turned; /* the first error of bus_page_set() and bus_coalesce() */
 
 static int page_turn(unsigned page, enum page_mode mode)
 {
 	int err = bus_page_set(&bench.b.m.mmio, &bench.mmio, page, mode);
+
+	if (err && !turned)
+		turned = err;
+	return err;
+}
+
+/* In page 0. */
+static int zone_set(uint64_t off, unsigned size, bool on)
+{
+	int err =
+		bus_coalesce(&bench.b.m.mmio, &bench.mmio, TEST_PAGE0 - TEST_MMIO + off, size, on);
 
 	if (err && !turned)
 		turned = err;
@@ -26,7 +39,10 @@ static void page_command(uint8_t val)
 		[TEST_TRAP] = PAGE_TRAP, [TEST_RAM] = PAGE_RAM, [TEST_ROM] = PAGE_ROM
 	};
 
-	page_turn(val >> 4, modes[(val & 15) % ARRAY_SIZE(modes)]);
+	if (val == TEST_ZONE_ON || val == TEST_ZONE_OFF)
+		zone_set(TEST_ZONE, TEST_ZONE_SIZE, val == TEST_ZONE_ON);
+	else
+		page_turn(val >> 4, modes[(val & 15) % ARRAY_SIZE(modes)]);
 }
 
 static void page_build(const char *name)
@@ -85,12 +101,37 @@ static uint32_t count_value(void)
 	return mem > seen ? mem : seen;
 }
 
+static uint64_t count_off;
+
 static void count_store(uint64_t off, unsigned size, uint64_t val)
 {
-	if (off != TEST_PAGE0 - TEST_MMIO || size != 4 || val != count_value() + 1)
+	if (off != count_off || size != 4 || val != count_value() + 1)
 		atomic_fetch_add(&count.gaps, 1);
 	atomic_store(&count.last, (uint32_t)val);
 	atomic_fetch_add(&count.stores, 1);
+}
+
+static void count_build(const char *name, uint64_t off)
+{
+	memset(&count, 0, sizeof(count));
+	count_off = TEST_PAGE0 - TEST_MMIO + off;
+	page_build(name);
+	bench.store = count_store;
+	bench_map();
+}
+
+/* Have the payload come to its end, and see that all its stores arrived in order. */
+static void count_end(void)
+{
+	uint32_t enough = 1;
+
+	ck_assert_int_eq(gm_write(&bench.b.m.mem, TEST_ENOUGH, &enough, sizeof(enough)), 0);
+	board_wait(&bench.b);
+	ck_assert_int_eq(board_exit_status(&bench.b), PASS);
+	ck_assert_int_eq(turned, 0);
+	ck_assert_uint_eq(atomic_load(&count.gaps), 0);
+	ck_assert_uint_eq(bench.n, 1);
+	expect_log(0, 0, 4, count_value()); /* the last one, too */
 }
 
 /* Until the guest has stored to memory (RAM) or to the device, or its thread is gone. */
@@ -109,13 +150,9 @@ static bool count_waits(bool ram)
 
 START_TEST(nothing_is_lost_while_a_page_flips)
 {
-	uint32_t enough = 1;
 	bool moves = true;
 
-	memset(&count, 0, sizeof(count));
-	page_build("count");
-	bench.store = count_store;
-	bench_map();
+	count_build("count", 0);
 	ck_assert_int_eq(board_start(&bench.b), 0);
 	for (unsigned i = 0; i < FLIPS && moves && !turned; i++) {
 		moves = count_waits(false) && !page_turn(0, PAGE_RAM) && count_waits(true);
@@ -123,14 +160,8 @@ START_TEST(nothing_is_lost_while_a_page_flips)
 			moves = moves && !page_turn(0, PAGE_ROM) && count_waits(false);
 		page_turn(0, PAGE_TRAP);
 	}
-	ck_assert_int_eq(gm_write(&bench.b.m.mem, TEST_ENOUGH, &enough, sizeof(enough)), 0);
-	board_wait(&bench.b);
-	ck_assert_int_eq(board_exit_status(&bench.b), PASS);
-	ck_assert_int_eq(turned, 0);
+	count_end();
 	ck_assert(moves);
-	ck_assert_uint_eq(atomic_load(&count.gaps), 0);
-	ck_assert_uint_eq(bench.n, 1);
-	expect_log(0, 0, 4, count_value()); /* the last one arrived, too */
 	bench_free();
 }
 END_TEST
@@ -162,6 +193,73 @@ START_TEST(slots_are_given_back)
 		ck_assert_int_eq(page_turn(1, PAGE_ROM), 0);
 		bus_unmap(mmio, &bench.mmio);
 	}
+	bench_free();
+}
+END_TEST
+
+/* --- queued writes ------------------------------------------------------------------- */
+
+static uint64_t mmio_exits(void)
+{
+	return counter_get(&bench.b.vcpu[0].exits[KVM_EXIT_MMIO]);
+}
+
+START_TEST(queued_writes_come_in_order_before_the_next_exit)
+{
+	uint64_t rung = 0;
+	int bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+
+	ck_assert_int_ge(bell, 0);
+	page_build("zone");
+	bench.mmio.doorbell[bench.mmio.n_doorbells++] = (struct doorbell){
+		.off = TEST_PAGE0 - TEST_MMIO + TEST_ZONE_BELL, .size = 4, .fd = bell
+	};
+	bench_map();
+	bench_pass();
+	ck_assert_int_eq(turned, 0);
+	ck_assert_uint_eq(bench.n, 19);
+	for (unsigned i = 0; i < bench.n; i++)
+		ck_assert_uint_eq(bench.log[i].val, i + 1);
+	expect_log(10, TEST_PAGE0 - TEST_MMIO + TEST_ZONE + 4, 1, 11);
+	expect_log(12, TEST_PAGE0 - TEST_MMIO + TEST_ZONE + 6, 2, 13);
+	expect_log(13, TEST_PAGE0 - TEST_MMIO + TEST_ZONE + 2, 4, 14);
+	ck_assert_uint_eq(mmio_exits(), 4); /* 12, 16, 18, 19 */
+	ck_assert_uint_eq(counter_get(&bench.b.m.mmio.coalesced), 15);
+	ck_assert_int_eq(read(bell, &rung, sizeof(rung)), sizeof(rung));
+	ck_assert_uint_eq(rung, 1);
+	bench_free();
+	close(bell);
+}
+END_TEST
+
+START_TEST(full_queue_is_an_ordinary_exit)
+{
+	count_build("flood", TEST_ZONE);
+	bench_pass();
+	ck_assert_uint_eq(atomic_load(&count.gaps), 0);
+	ck_assert_uint_eq(atomic_load(&count.last), TEST_FLOOD);
+	ck_assert_uint_ge(mmio_exits(), TEST_FLOOD / BUS_QUEUE_MAX);
+	ck_assert_uint_le(mmio_exits(), TEST_FLOOD / 100);
+	ck_assert_uint_eq(counter_get(&bench.b.m.mmio.coalesced), TEST_FLOOD - mmio_exits());
+	bench_free();
+}
+END_TEST
+
+START_TEST(nothing_is_lost_or_overtaken_while_a_zone_comes_and_goes)
+{
+	bool moves = true;
+
+	count_build("count", 0);
+	ck_assert_int_eq(board_start(&bench.b), 0);
+	for (unsigned i = 0; i < FLIPS && moves && !turned; i++) {
+		zone_set(0, 4, i % 2 == 0);
+		bus_drain(&bench.b.m.mmio);
+		moves = count_waits(false);
+		bus_drain(&bench.b.m.mmio);
+	}
+	count_end();
+	ck_assert(moves);
+	ck_assert_uint_gt(counter_get(&bench.b.m.mmio.coalesced), 0);
 	bench_free();
 }
 END_TEST
@@ -228,9 +326,15 @@ START_TEST(lines_are_several_a_pin_but_not_without_end)
 END_TEST
 
 static const struct test_entry tests[] = {
-	T(page_is_memory_while_it_is_turned), T(nothing_is_lost_while_a_page_flips),
-	T(page_over_ram_is_refused),          T(slots_are_given_back),
-	T(line_falls_at_eoi_and_tells),       T(lines_are_several_a_pin_but_not_without_end),
+	T(page_is_memory_while_it_is_turned),
+	T(nothing_is_lost_while_a_page_flips),
+	T(page_over_ram_is_refused),
+	T(slots_are_given_back),
+	T(queued_writes_come_in_order_before_the_next_exit),
+	T(full_queue_is_an_ordinary_exit),
+	T(nothing_is_lost_or_overtaken_while_a_zone_comes_and_goes),
+	T(line_falls_at_eoi_and_tells),
+	T(lines_are_several_a_pin_but_not_without_end),
 };
 
 int main(void)
