@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* test_vcpu_exit.c: the exit table of vmm/vcpu_exit.c, on exits filled in by hand. */
 #include "tests/check_main.h"
+#include "tests/rig/fake_accel.h"
 #include "tests/rig/fake_machine.h"
 #include "vmm/vcpu.h"
 
@@ -409,7 +410,29 @@ START_TEST(turn_is_split_without_a_rest)
 }
 END_TEST
 
+START_TEST(queued_writes_come_before_the_exit_whatever_it_is)
+{
+	struct fake_accel accel;
+
+	setup();
+	bus_unmap(&f->m.mmio, &echo.mmio);
+	fake_accel_init(&accel, &f->m.mmio);
+	ck_assert_int_eq(bus_map(&f->m.mmio, &echo.mmio, ECHO_MMIO), 0);
+	ck_assert_int_eq(bus_coalesce(&f->m.mmio, &echo.mmio, 0, 8, true), 0);
+	fake_store(&accel, ECHO_MMIO, 4, 1);
+	fake_store(&accel, ECHO_MMIO + 4, 4, 2);
+	ck_assert_uint_eq(echo.n, 0);
+	ck_assert_int_eq(exit_port(false, ECHO_PORT, 4, 1), VERDICT_RUN);
+	ck_assert_uint_eq(echo.n, 3);
+	ck_assert_uint_eq(echo.seen[0].val, 1);
+	ck_assert_uint_eq(echo.seen[1].val, 2);
+	ck_assert(!echo.seen[2].write);
+	fake_accel_fini(&accel);
+}
+END_TEST
+
 static const struct test_entry tests[] = {
+	T(queued_writes_come_before_the_exit_whatever_it_is),
 	TLOOP(port_write_of_each_size_reaches_the_device, 0, 3),
 	TLOOP(port_read_of_each_size_fills_its_bytes_only, 0, 3),
 	T(string_output_keeps_the_port_and_moves_the_data),
