@@ -226,7 +226,7 @@ static bool e1000_tx_idle(struct e1000 *e)
 	/* Clear the flag, then look at TDT: pairs with e1000_tdt_write(), e1000_look(). */
 	e->tx_seen = e->tx.ring.tail;
 	atomic_store(&e->tx_awake, false);
-	if (e1000_tail(e, E1000_TDT) == e->tx.ring.tail)
+	if (e1000_tail(e, E1000_TDT) == e->tx.ring.tail && !e1000_queued(e))
 		return true;
 	atomic_store(&e->tx_awake, true);
 	return false;
@@ -274,6 +274,7 @@ void e1000_tx_run(struct e1000 *e)
 {
 	bool loop = e1000_loopback(e), room;
 
+	e1000_drain(e);
 	atomic_store(&e->tx_awake, true);
 	if (!e1000_tx_on(e)) {
 		e->tx_seen = e1000_tail(e, E1000_TDT);
@@ -331,6 +332,7 @@ static bool e1000_rx_starve(struct e1000 *e)
 	/* Raise the flag, then look at RDT again: pairs with e1000_rdt_write(), e1000_look(). */
 	e->rx_seen = e->rx.ring.tail;
 	atomic_store(&e->rx_starved, true);
+	e1000_drain(e);
 	if (e1000_tail(e, E1000_RDT) != e->rx.ring.tail && atomic_exchange(&e->rx_starved, false)) {
 		loop_event_signal(&e->rx_kick);
 		return false;

@@ -242,6 +242,7 @@ struct e1000 {
 	_Atomic uint32_t tx_seen, rx_seen; /* the tails then */
 	/* E1000_PAGE_RX and _TX are memory: written under nic.work and nic.lock. */
 	_Atomic bool ram;
+	_Atomic bool queue;      /* TDT and RDT are queued: written under nic.work */
 	_Atomic uint32_t *pages; /* both, one after the other */
 	/* A TXDW that may wait is due then; 0: there is none. Written under nic.lock. */
 	_Atomic uint64_t late_due;
@@ -320,6 +321,10 @@ uint32_t e1000_tail(const struct e1000 *e, uint32_t off);
 _Atomic uint32_t *e1000_ram(const struct e1000 *e, uint32_t off);
 /* Set a register that the guest may read from memory. nic.lock held. */
 void e1000_publish(struct e1000 *e, uint32_t off, uint32_t val);
+/* The coalesced rung: does a doorbell wait in the queue? Any thread. */
+bool e1000_queued(const struct e1000 *e);
+/* Hear those that do. nic.lock not held. */
+void e1000_drain(struct e1000 *e);
 /* The pages are registers again; harmless when they are. nic.work and nic.lock held. */
 void e1000_ram_off(struct e1000 *e);
 /* pci_dev's hook, and nic_ops, of these names. */

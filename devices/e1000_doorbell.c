@@ -5,6 +5,8 @@
  *   worker off   the vCPU that rings transmits, and goes on when the ring is empty
  *   worker       the I/O thread is woken...
  *   kick         ...unless it is awake, and is going to look at the ring anyway
+ *   coalesced    while work comes often (poll), KVM queues the writes, and the watcher
+ *                looks for them; where ram is to be had, that is better
  *   poll, ram    while work comes often, the two pages that hold nothing but doorbells and
  *                ring set-up are plain memory, and the watcher looks for new tails there:
  *                ringing costs the guest a store
@@ -86,6 +88,32 @@ static bool e1000_ram_wanted(const struct e1000 *e)
 	       (e1000_get(e, E1000_RCTL) & E1000_RCTL_EN);
 }
 
+/* --- writes in a queue --- */
+
+static void e1000_zones_set(struct e1000 *e, bool on)
+{
+	struct region *r = &e->nic.pci.bar[E1000_BAR_MEM].region;
+	struct bus *b = &e->nic.m->mmio;
+
+	if (!nic_has(&e->nic, RUNG_COALESCED) || (e->ram && on))
+		return;
+	e->queue = !bus_coalesce(b, r, E1000_TDT, 4, on) && on;
+	bus_coalesce(b, r, E1000_RDT, 4, on);
+}
+
+bool e1000_queued(const struct e1000 *e)
+{
+	return e->queue && bus_queued(&e->nic.m->mmio);
+}
+
+void e1000_drain(struct e1000 *e)
+{
+	if (nic_has(&e->nic, RUNG_COALESCED))
+		bus_drain(&e->nic.m->mmio);
+}
+
+/* --- pages as memory, on and off --- */
+
 /* nic.work and nic.lock held. */
 static void e1000_ram_on(struct e1000 *e)
 {
@@ -155,6 +183,7 @@ void e1000_poll_begin(struct nic *n)
 	if (!e->ram && e1000_ram_wanted(e))
 		e1000_ram_on(e);
 	lock_drop(&n->lock);
+	e1000_zones_set(e, true);
 }
 
 void e1000_look(struct nic *n)
@@ -162,7 +191,8 @@ void e1000_look(struct nic *n)
 	struct e1000 *e = container_of(n, struct e1000, nic);
 
 	/* As if the doorbell had rung just now; or it is time for an interrupt. */
-	if (!e->tx_awake && (e1000_tail(e, E1000_TDT) != e->tx_seen || e1000_tx_late(e)) &&
+	if (!e->tx_awake &&
+	    (e1000_tail(e, E1000_TDT) != e->tx_seen || e1000_queued(e) || e1000_tx_late(e)) &&
 	    !atomic_exchange(&e->tx_awake, true))
 		loop_event_signal(&e->tx_kick);
 	if (e->rx_starved && e1000_tail(e, E1000_RDT) != e->rx_seen &&
@@ -176,6 +206,7 @@ void e1000_catch_up(struct nic *n)
 
 	if (n->polling)
 		e1000_poll_begin(n); /* again, if something has ended it */
+	e1000_drain(e);
 	if (!e->tx_awake)
 		e1000_tx_run(e);
 	if (e1000_tail(e, E1000_RDT) != e->rx_seen && atomic_exchange(&e->rx_starved, false))
@@ -189,5 +220,6 @@ void e1000_poll_end(struct nic *n)
 	lock_take(&n->lock);
 	e1000_ram_off(e);
 	lock_drop(&n->lock);
+	e1000_zones_set(e, false);
 	e1000_catch_up(n);
 }

@@ -125,7 +125,7 @@ static const struct {
 	{ "e1000,null,ladder=qemu,worker=on,kick=on,worker=off", RUNG(KICK) },
 	{ "e1000,null,offload-tx=on,ladder=qemu", LADDER_QEMU }, /* the last word counts */
 	{ "e1000,null,itr=off", LADDER_BEST & ~RUNG(ITR) },
-	{ "e1000,null,irq-page=on", LADDER_ALL },
+	{ "e1000,null,irq=on,irq-page=on", LADDER_ALL },
 	{ "virtio,null,zero-copy=off", LADDER_BEST &LADDER_VIRTIO & ~RUNG(ZERO_COPY) },
 };
 

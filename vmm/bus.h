@@ -175,6 +175,13 @@ int bus_coalesce(struct bus *b, struct region *r, uint64_t off, unsigned size, b
 
 void bus_drain_queue(struct bus *b);
 
+/* Does a write wait in the queue? Any thread. */
+static inline bool bus_queued(struct bus *b)
+{
+	return atomic_load_explicit(&b->coalescing, memory_order_relaxed) &&
+	       b->accel->queued(b->accel, NULL);
+}
+
 /*
  * Hand what is queued to the regions, in order. One thread at a time: another one waits, for
  * its own writes may be among those under way. So the caller holds no lock that a write()
