@@ -90,27 +90,35 @@ int iov_slice(const struct iovec *iov, int cnt, size_t off, size_t len, struct i
 /* --- the Internet checksum --- */
 
 /*
- * The sum of the 16-bit words at p, not folded; an odd last byte counts as if a zero
- * followed. Two 32-bit words a step into 64-bit sums: no carry is lost, since a
- * frame has far fewer than 2^32 words, and none has to be added back in the loop.
+ * The sum of the 16-bit words at p, not folded (33 bits); an odd last byte counts as if a
+ * zero followed. Any width will do, the carry being added in at the other end; 64 bits with
+ * the processor's own carry, which C has no word for, take an eighth of the instructions.
  */
 static uint64_t offload_add(const uint8_t *p, size_t n)
 {
-	uint64_t a = 0, b = 0;
-	uint32_t w[4];
-	uint16_t last;
+	uint64_t sum = 0, last;
 
-	for (; n >= sizeof(w); p += sizeof(w), n -= sizeof(w)) {
-		memcpy(w, p, sizeof(w));
-		a += (uint64_t)w[0] + w[1];
-		b += (uint64_t)w[2] + w[3];
-	}
-	for (; n > 0; p += 2, n -= MIN(n, (size_t)2)) {
+	for (; n >= 32; p += 32, n -= 32)
+		__asm__("addq (%1), %0\n\t"
+			"adcq 8(%1), %0\n\t"
+			"adcq 16(%1), %0\n\t"
+			"adcq 24(%1), %0\n\t"
+			"adcq $0, %0"
+			: "+r"(sum)
+			: "r"(p), "m"(*(const uint8_t(*)[32])p)
+			: "cc");
+	for (; n > 0; p += MIN(n, sizeof(last)), n -= MIN(n, sizeof(last))) {
 		last = 0;
-		memcpy(&last, p, MIN(n, (size_t)2));
-		a += last;
+		memcpy(&last, p, MIN(n, sizeof(last)));
+		sum += last;
+		sum += sum < last;
 	}
-	return a + b;
+	return (sum & 0xffffffff) + (sum >> 32);
+}
+
+/* End-around carry: 128 bits to 64, and what that adds to what is left of 32. */
+return (uint64_t)(uint32_t)sum + (uint32_t)(sum >> 32) + (uint32_t)(sum >> 64) +
+       (uint32_t)(sum >> 96);
 }
 
 /* End-around carry: 64 bits to 16. */
