@@ -116,11 +116,6 @@ static uint64_t offload_add(const uint8_t *p, size_t n)
 	return (sum & 0xffffffff) + (sum >> 32);
 }
 
-/* End-around carry: 128 bits to 64, and what that adds to what is left of 32. */
-return (uint64_t)(uint32_t)sum + (uint32_t)(sum >> 32) + (uint32_t)(sum >> 64) +
-       (uint32_t)(sum >> 96);
-}
-
 /* End-around carry: 64 bits to 16. */
 static uint16_t offload_fold(uint64_t sum)
 {
