@@ -66,7 +66,7 @@ PVH_GUESTS := $(patsubst guest/pvh/%.S,$(BUILD)/pvh/%.elf,$(wildcard guest/pvh/*
 CHECK_LIBS = $(shell pkg-config --libs check)
 
 .PHONY: all help tests payloads guest-agent check check-unit check-kvm check-cli check-lab compare calibrate \
-	integrity lint fmt asan tsan tags install clean
+	peers diagrams integrity lint fmt asan tsan tags install clean
 .DELETE_ON_ERROR:
 
 all: $(BUILD)/duet
@@ -79,6 +79,7 @@ help:
 	@echo 'make check-lab    stock guests in the lab    make fmt    reformat the source'
 	@echo 'make calibrate    what each kind of exit costs, here and in the counted lab'
 	@echo 'make integrity    every byte checked         make install PREFIX=/usr/local'
+	@echo 'make peers        duet beside QEMU           make diagrams  docs/img, out of traces'
 
 $(BUILD)/duet: $(OBJ)
 	$(call say,LD,$@)
@@ -144,7 +145,7 @@ $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(BUILD)/libduet.a
 tests: $(TESTS) $(KVM_TESTS) payloads
 
 check-unit: tests
-	$(Q)tests/run.sh $(TESTS)
+	$(Q)tests/run.sh $(TESTS) tests/figures.py tests/trace2svg.py
 
 check-kvm: all tests
 	$(Q)tests/run.sh $(KVM_TESTS)
@@ -172,6 +173,16 @@ calibrate:
 	$(Q)$(BUILD)/duet calibrate || [ $$? -eq 3 ]
 	$(Q)echo
 	$(Q)tools/lab --counted -- $(BUILD)/duet calibrate
+
+peers:
+	$(Q)tools/deps compare
+	$(Q)$(MAKE) --no-print-directory all guest-agent
+	$(Q)tools/peers
+
+diagrams:
+	$(Q)tools/deps compare
+	$(Q)$(MAKE) --no-print-directory all guest-agent
+	$(Q)tools/diagrams
 
 integrity:
 	$(Q)tools/deps compare

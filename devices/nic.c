@@ -33,6 +33,7 @@ void nic_destroy(struct nic *n)
 
 void nic_work_begin(struct nic *n)
 {
+	trace(NET, "%s: woken", n->cfg.name);
 	lock_take(&n->work);
 	counter_inc(&n->stat.wakeups);
 }

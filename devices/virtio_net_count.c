@@ -14,6 +14,8 @@ void vnet_count_kicks(struct vnet *v, unsigned q)
 	uint64_t n = v->vp.q[q].kick.count, own = MIN(n, (uint64_t)v->poked[q]);
 
 	v->poked[q] -= (unsigned)own;
+	if (n > own)
+		trace(NET, "%s: doorbell of queue %u", v->nic.cfg.name, q);
 	counter_add((counter_t *)((char *)&v->nic.stat + stat[q]), n - own);
 }
 

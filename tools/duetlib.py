@@ -207,6 +207,7 @@ class Machine:
     taps: list
     serial2: pathlib.Path
     stats: pathlib.Path
+    trace: pathlib.Path = None   # duet's data path, if wanted
 
 
 def duet_command(machine):
@@ -214,6 +215,8 @@ def duet_command(machine):
     command = [BUILD / "duet", "run", "-k", machine.kernel, "-i", machine.initrd,
                "-m", machine.memory, "-c", machine.cpus, "-a", machine.append,
                "--serial2", machine.serial2, "--stats", machine.stats]
+    if machine.trace:
+        command += ["--trace", "exits,mmio,net,irq", "--trace-file", machine.trace]
     for nic, tap in zip(machine.nics, machine.taps):
         model, comma, keys = nic.partition(",")
         command += ["-n", f"{model},tap={tap}{comma}{keys}"]
@@ -227,6 +230,8 @@ QEMU_NICS = {"e1000": ("off", "e1000"), "virtio": ("off", "virtio-net-pci,disabl
 
 def qemu_command(machine):
     """QEMU with the same devices in the same slots, and nothing else."""
+    if machine.trace:
+        raise Fail("QEMU knows no trace of duet's", 2)
     command = ["qemu-system-x86_64", "-accel", "kvm", "-cpu", "host", "-M", "q35",
                "-m", machine.memory, "-smp", machine.cpus, "-nodefaults", "-no-user-config",
                "-no-reboot", "-display", "none", "-vga", "none", "-serial", "stdio",
@@ -398,10 +403,11 @@ def tail(path, lines=15):
     return "\n".join(text.splitlines()[-lines:])
 
 
-def run_traffic(args, mode, words, seconds, progress):
+def run_traffic(args, mode, words, seconds, progress, options=()):
     """Boots one guest in MODE at the place that suits; returns (where, events).
 
-    WORDS are the duet.NAME=VALUE parameters of guest/init, SECONDS what the work itself takes.
+    WORDS are the duet.NAME=VALUE parameters of guest/init, SECONDS what the work itself takes,
+    OPTIONS more of tools/traffic.
     """
     where = args.where or choose_place()
     make_guest(args.guest, progress)
@@ -412,7 +418,7 @@ def run_traffic(args, mode, words, seconds, progress):
     command = [*place_command(where, limit + BOOT_SECONDS, args.processors), ROOT / "tools" / "traffic", mode,
                "--quiet", "--out", out, "--timeout", int(limit), "--vmm", args.vmm,
                "--guest", args.guest, "-m", args.memory, "-c", args.cpus,
-               "--console", log / f"{mode}.console"]
+               "--console", log / f"{mode}.console", *options]
     for nic in args.net or []:
         command += ["-n", nic]
     for name, value in words.items():
