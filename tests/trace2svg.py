@@ -128,11 +128,33 @@ def e1000_in():
 
 @case
 def virtio_out():
-    """virtio out: the doorbell is no exit; no interrupt, so it ends when it is given back"""
+    """virtio out: the doorbell comes by ioeventfd; no interrupt, so it ends when it is given back"""
     found = labels(TRACE, "--nic", "net1", "--way", "tx")
-    assert found == ["store to the notify register: ioeventfd, no exit", "doorbell of queue 1",
-                     "tx 60 bytes, 1 pieces", "send 60 bytes, flags 0 gso 0 size 0",
+    assert found == ["store to the notify register (ioeventfd, ends in the kernel)",
+                     "doorbell of queue 1", "tx 60 bytes, 1 pieces", "send 60 bytes, flags 0 gso 0 size 0",
                      "sent, error 0", "tx given back, used idx 1"], found
+
+
+@case
+def shared_interrupt():
+    """e1000 in, INTA# asserted already: it ends with the interrupt that serves both"""
+    lines = [line for line in TRACE.splitlines(keepends=True) if not "0.0010059" < line < "0.0015"]
+    pending = "".join(line for line in lines if not line.startswith("0.002000400"))
+    found = without_exits(labels(pending, "--way", "rx"))
+    assert found == ["readable: woken", "recv 68 bytes", "rx 68 bytes, status 0x7",
+                     "rx given back, RDH 1", "ICR (0xc0) -> 0x80", "IMS (0xd0) <- 0x9d"], found
+    quiet = TRACE.replace("0.002000400 [io] IRQ e1000_irq_update: net0: INTA# asserted\n", "")
+    assert without_exits(labels(quiet, "--way", "rx"))[-1] == "rx given back, RDH 1"
+
+
+@case
+def flush():
+    """the read of STATUS that flushes the store to IMS is the last thing drawn, no later one"""
+    turn = ("0.00220{0}000 [vcpu0] EXIT vcpu_exit: mmio (6)\n"
+            "0.00220{0}100 [vcpu0] MMIO e1000_reg_read: net0: STATUS (0x8) -> 0x{0}\n"
+            "0.00220{0}200 [vcpu0] EXIT vcpu_run_once: enter\n")
+    found = without_exits(labels(TRACE + turn.format(1) + turn.format(2), "--way", "rx"))
+    assert found[-2:] == ["IMS (0xd0) <- 0x9d", "STATUS (0x8) -> 0x1"], found
 
 
 @case

@@ -325,7 +325,7 @@ def probe():
         return {}
 
 
-def add_place_options(options):
+def add_place_options(options, processors=1):
     """Where, and in which guest: what compare, integrity and peers share."""
     where = options.add_mutually_exclusive_group()
     where.add_argument("--lab", action="store_const", dest="where", const="lab",
@@ -337,8 +337,8 @@ def add_place_options(options):
     options.add_argument("-m", "--memory", default="512M")
     options.add_argument("-c", "--cpus", type=int, default=1)
     # More than one there meets QEMU's own races (docs/testing.md, "The lab").
-    options.add_argument("--processors", type=int, default=1, metavar="N",
-                         help="of the lab (1; with more, QEMU may end a guest early)")
+    options.add_argument("--processors", type=int, default=processors, metavar="N",
+                         help=f"of the lab ({processors}; if several, QEMU may end a guest early)")
 
 
 def add_vmm_options(options):
