@@ -218,6 +218,31 @@ def vhost_absent():
     assert len(boots.usable(peers.boots(NET, 1, 3), None, said.append)) == 6 and len(said) == 1
 
 
+def machine(nics, **more):
+    """A guest with these NICs."""
+    path = pathlib.Path("x")
+    return duetlib.Machine(kernel=path, initrd=path, memory="1G", cpus=1, append="", nics=nics,
+                           taps=["tap1", "tap2", "tap3"][:len(nics)], serial2=path, stats=path,
+                           **more)
+
+
+@case
+def commands():
+    """QEMU gets vhost for the NIC that asks for it only; duet a trace only if asked"""
+    command = [str(word) for word in duetlib.qemu_command(machine(["e1000", "virtio", "vhost"]))]
+    assert [word.rpartition("vhost=")[2] for word in command if "vhost=" in word] == \
+        ["off", "off", "on"], command
+    assert sum("virtio-net-pci" in word for word in command) == 2, command
+    assert "--trace-file" not in duetlib.duet_command(machine(["e1000"]))
+    assert "--trace-file" in duetlib.duet_command(machine(["e1000"], trace=pathlib.Path("t")))
+    for bad in (machine(["e1000,x=1"]), machine(["e1000"], trace=pathlib.Path("t"))):
+        try:
+            duetlib.qemu_command(bad)
+        except duetlib.Fail:
+            continue
+        raise AssertionError(f"QEMU took {bad}")
+
+
 @case
 def no_qemu():
     """peers: without QEMU it is skipped, says why, and is no failure"""
