@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import types
+import unittest.mock
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tools"))
@@ -216,6 +217,65 @@ def vhost_absent():
     assert said == [{"kind": "skipped", "nic": "QEMU vhost", "reason": "no node"}], said
     assert all(nic["model"] != "vhost" for boot in planned for nic in boot["nics"])
     assert len(boots.usable(peers.boots(NET, 1, 3), None, said.append)) == 6 and len(said) == 1
+
+
+def boot_all(in_lab, *outcomes):
+    """What tools/boots says when its boots end so (None: well), one after another."""
+    said, left = [], list(outcomes)
+    with unittest.mock.patch.dict(os.environ, {"DUET_LAB": "1"} if in_lab else {}), \
+            unittest.mock.patch.object(boots, "boot_once", lambda *_: (left.pop(0), 3)):
+        if not in_lab:
+            os.environ.pop("DUET_LAB", None)
+        broken = boots.boot_all({"boots": peers.boots(NET, 1, 1)}, said.append)
+    assert not left, left
+    return broken, [event["kind"] for event in said]
+
+
+@case
+def second_try():
+    """boots: in the lab a boot that froze is started once more, not twice; elsewhere never"""
+    assert boot_all(True, None, None) == (0, ["boot", "booted"] * 2)
+    assert boot_all(True, "froze", None, None) == (0, ["boot", "again"] + ["boot", "booted"] * 2)
+    assert boot_all(True, "froze", "froze", None) == \
+        (1, ["boot", "again", "boot", "broken", "boot", "booted"])
+    assert boot_all(False, "died", None) == (1, ["boot", "broken", "boot", "booted"])
+
+
+def sessions(where, *outcomes):
+    """What tools/peers collects when its places end so: (events, why it broke down)."""
+    left, firsts = list(outcomes), []
+
+    def session(_args, _where, first, _progress):
+        firsts.append(first)
+        return left.pop(0)
+
+    with unittest.mock.patch.object(peers, "session", session):
+        events = peers.sessions(types.SimpleNamespace(rounds=3), where, duetlib.Progress(True))
+    return firsts, events
+
+
+def rounds(*numbers):
+    """Events of these rounds, complete."""
+    return [{"kind": kind, "round": number, "vmm": vmm} for number in numbers
+            for vmm in ("duet", "qemu") for kind in ("boot", "booted")]
+
+
+@case
+def second_lab():
+    """peers: a lab that broke down is started once more, from the round it was in"""
+    assert sessions("lab", (rounds(1, 2, 3), None)) == ([1], rounds(1, 2, 3))
+    half = rounds(1) + rounds(2)[:2]
+    firsts, events = sessions("lab", (half, "the lab froze"), (rounds(2, 3), None))
+    assert firsts == [1, 2], firsts
+    assert [event for event in events if event["kind"] != "again"] == rounds(1, 2, 3), events
+    assert sum(event["kind"] == "again" for event in events) == 1
+    assert sessions("lab", (rounds(1, 2, 3), "it did not power off"))[0] == [1]
+    for where, outcomes in (("lab", [([], "froze"), ([], "froze")]), ("kvm", [([], "died")])):
+        try:
+            sessions(where, *outcomes)
+        except duetlib.Fail:
+            continue
+        raise AssertionError(f"{where}: {outcomes} ended well")
 
 
 def machine(nics, **more):

@@ -148,7 +148,7 @@ class Progress:
         if kind == "guest":
             self.say(f"guest is up: Linux {event['release']}, {event['cpus']} CPU(s)")
         elif kind == "plan":
-            self.total, self.started = event["runs"], time.monotonic()
+            self.total, self.done, self.started = event["runs"], 0, time.monotonic()
             self.each = event["seconds"] / max(event["runs"], 1)
         elif kind in ("run", "test", "error"):
             self.step(self.describe(event))
