@@ -55,7 +55,7 @@ def result_of(events, **options):
     """What tools/peers makes of them."""
     args = types.SimpleNamespace(**{"rounds": 3, "time": 1000, "warmup": 300, "memory": "512M",
                                     "cpus": 1, "net": NET, "processors": 1, **options})
-    return peers.collect(args, "lab", events)
+    return peers.collect(args, "lab", events, options.get("load", 0.0))
 
 
 def line_of(text, start):
@@ -131,6 +131,14 @@ def peers_without_vhost():
                        [{"kind": "skipped", "nic": "QEMU vhost", "reason": "no node"}])
     assert line_of(peers.table(result), "QEMU vhost") == ["skipped", "0"]
     assert "skipped: QEMU vhost: no node" in peers.remarks(result)
+
+
+@case
+def peers_rough():
+    """peers: a machine that others kept busy is said to be so, a quiet one is not"""
+    some = runs(duet_e1000=[50], duet_virtio=[100])
+    assert not peers.remarks(result_of(some, load=0.1))
+    assert "rough: others" in peers.remarks(result_of(some, load=1000.0))[0]
 
 
 @case
