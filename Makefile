@@ -68,7 +68,7 @@ PVH_GUESTS := $(patsubst guest/pvh/%.S,$(BUILD)/pvh/%.elf,$(wildcard guest/pvh/*
 CHECK_LIBS = $(shell pkg-config --libs check)
 
 .PHONY: all help tests payloads guest-agent lab-leave check check-unit check-rungs check-kvm check-cli check-lab compare calibrate \
-	integrity lint fmt asan tsan tags install clean
+	peers diagrams integrity lint fmt asan tsan tags install clean
 .DELETE_ON_ERROR:
 
 all: $(BUILD)/duet
@@ -82,6 +82,7 @@ help:
 	@echo 'make check-lab    stock guests in the lab    make install PREFIX=/usr/local'
 	@echo 'make calibrate    what each kind of exit costs, here and in the counted lab'
 	@echo 'make integrity    every byte checked'
+	@echo 'make peers        duet beside QEMU           make diagrams  docs/img, out of traces'
 
 $(BUILD)/duet: $(OBJ)
 	$(call say,LD,$@)
@@ -156,7 +157,7 @@ $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(BUILD)/libduet.a
 tests: $(TESTS) $(KVM_TESTS) $(BUILD)/tests/rungs payloads
 
 check-unit: tests
-	$(Q)tests/run.sh $(TESTS)
+	$(Q)tests/run.sh $(TESTS) tests/figures.py tests/trace2svg.py
 
 check-rungs: $(NIC_TESTS) $(BUILD)/tests/rungs
 	$(Q)tests/rungs.sh $(BUILD)/tests/rungs $(NIC_TESTS)
@@ -187,6 +188,16 @@ calibrate:
 	$(Q)$(BUILD)/duet calibrate || [ $$? -eq 3 ]
 	$(Q)echo
 	$(Q)tools/lab --counted -- $(BUILD)/duet calibrate
+
+peers:
+	$(Q)tools/deps compare
+	$(Q)$(MAKE) --no-print-directory all guest-agent
+	$(Q)tools/peers
+
+diagrams:
+	$(Q)tools/deps compare
+	$(Q)$(MAKE) --no-print-directory all guest-agent
+	$(Q)tools/diagrams
 
 integrity:
 	$(Q)tools/deps compare

@@ -183,6 +183,7 @@ static bool e1000_tx_one(struct e1000 *e)
 	if (!why) {
 		if (!nic_has(&e->nic, RUNG_ZERO_COPY))
 			e1000_tx_bounce(e, f);
+		trace(NET, "%s: tx %zu bytes, %d pieces", e->nic.cfg.name, f->len, f->cnt);
 		err = e1000_loopback(e) ? e1000_loop(e, f)
 					: net_send(e->nic.be, &f->h, f->iov, f->cnt);
 		if (err == -EAGAIN) {
@@ -195,8 +196,6 @@ static bool e1000_tx_one(struct e1000 *e)
 		e1000_tx_bad(e, why);
 		goto done;
 	}
-	trace(NET, "%s: tx %zu bytes, %u pieces, gso %u", e->nic.cfg.name, f->len, p->cnt,
-	      f->h.gso_type);
 	nic_tx_taken(&e->nic, f->len);
 	counter_add(&e->nic.stat.bytes_summed, f->summed);
 	e1000_tally_tx(&e->tx.tally, f);
@@ -241,6 +240,7 @@ static void e1000_tx_publish(struct e1000 *e)
 
 	lock_take(&e->nic.lock);
 	e1000_publish(e, E1000_TDH, r->head - open + (r->head < open ? r->size : 0));
+	trace(NET, "%s: tx given back, TDH %u", e->nic.cfg.name, e1000_get(e, E1000_TDH));
 	e1000_fold_tx(e);
 	e1000_irq_tx_done(e, causes);
 	lock_drop(&e->nic.lock);
@@ -380,6 +380,7 @@ static void e1000_rx_done(struct e1000 *e)
 	uint32_t low = rx->ring.size >> (1 + ((rctl >> E1000_RCTL_RDMTS_SHIFT) & 3));
 
 	if (rx->delivered) {
+		trace(NET, "%s: rx given back, RDH %u", e->nic.cfg.name, rx->ring.head);
 		counter_inc(&e->nic.stat.rx_batches);
 		causes = E1000_ICR_RXT0;
 		if (e1000_ring_avail(&rx->ring) <= low)

@@ -59,7 +59,7 @@ static void e1000_irq_raise_eoi(struct e1000 *e)
 		return;
 	counter_inc(&e->nic.stat.irqs);
 	e->line = true;
-	trace(IRQ, "%s: INTA# up to the EOI", e->nic.cfg.name);
+	trace(IRQ, "%s: INTA# asserted, up to the EOI", e->nic.cfg.name);
 	irq_eoi_raise(e->eoi);
 }
 
@@ -77,7 +77,7 @@ void e1000_irq_update(struct e1000 *e)
 	if (want)
 		counter_inc(&e->nic.stat.irqs);
 	e->line = want;
-	trace(IRQ, "%s: INTA# %d", e->nic.cfg.name, want);
+	trace(IRQ, "%s: INTA# %s", e->nic.cfg.name, want ? "asserted" : "released");
 	pci_intx_set(&e->nic.pci, want);
 }
 

@@ -77,6 +77,7 @@ static void nic_poll_tick(struct loop_timer *t)
 
 void nic_work_begin(struct nic *n)
 {
+	trace(NET, "%s: woken", n->cfg.name);
 	lock_take(&n->work);
 	counter_inc(&n->stat.wakeups);
 	if (nic_has(n, RUNG_POLL) && !n->polling &&

@@ -142,13 +142,12 @@ static int vnet_tx_send(struct vnet *v, const struct virtq_chain *c)
 	iov_copy_out(v->tx.iov, cnt, 0, &h, sizeof(h));
 	vnet_tx_sanitize(&h.hdr, c->out_len - sizeof(h));
 	frame = vnet_iov_skip(v->tx.iov, &cnt, sizeof(h));
+	trace(NET, "%s: tx %zu bytes, %d pieces", v->nic.cfg.name, c->out_len - sizeof(h), cnt);
 	if (!nic_has(&v->nic, RUNG_ZERO_COPY)) {
 		vnet_tx_bounce(v, frame, cnt, &bounced);
 		frame = &bounced;
 		cnt = 1;
 	}
-	trace(NET, "%s: tx %zu bytes, gso %u/%u", v->nic.cfg.name, c->out_len - sizeof(h),
-	      h.hdr.gso_type, h.hdr.gso_size);
 	return net_send(v->nic.be, &h.hdr, frame, cnt);
 }
 
@@ -166,6 +165,7 @@ static void vnet_tx_done(struct vnet *v, const struct virtq_chain *c, int err)
 	}
 	virtq_push(q, c->head, 0);
 	virtq_publish(q);
+	trace(NET, "%s: tx given back, used idx %u", v->nic.cfg.name, q->next_used);
 }
 
 /* One frame. > 0: done with it, 0: none, < 0: stop for now. */
@@ -257,6 +257,7 @@ static void vnet_rx_deliver(struct vnet *v, struct virtio_net_hdr_mrg_rxbuf *h, 
 	size_t left = VNET_HDR_LEN + len;
 	unsigned n = 0;
 
+	trace(NET, "%s: rx %zu bytes", v->nic.cfg.name, len);
 	while (left && n < rx->n) {
 		const struct virtq_chain *c = &rx->chain[n++];
 		size_t here = MIN(left, (size_t)c->in_len);
@@ -273,7 +274,7 @@ static void vnet_rx_deliver(struct vnet *v, struct virtio_net_hdr_mrg_rxbuf *h, 
 	vnet_rx_forget(rx, n);
 	counter_inc(&v->nic.stat.rx_frames);
 	counter_add(&v->nic.stat.rx_bytes, len);
-	trace(NET, "%s: rx %zu bytes in %u buffers", v->nic.cfg.name, len, n);
+	trace(NET, "%s: rx given back, used idx %u", v->nic.cfg.name, q->next_used);
 }
 
 /* One frame into the window, which is filled. False: none waits. */
@@ -363,6 +364,7 @@ void vnet_irq_update(struct vnet *v, unsigned q)
 		return;
 	due = virtq_irq_due(vq);
 	if (due && virtio_pci_irq(&v->vp, q)) {
+		trace(IRQ, "%s: interrupt of queue %u", v->nic.cfg.name, q);
 		counter_inc(&v->nic.stat.irqs);
 		return;
 	}

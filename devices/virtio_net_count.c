@@ -16,6 +16,8 @@ void vnet_count_kicks(struct vnet *v, unsigned q)
 	v->poked[q] -= (unsigned)own;
 	if (q == VNET_TX)
 		own = MIN(n, own + atomic_exchange(&v->rung_by_watcher, 0));
+	if (n > own)
+		trace(NET, "%s: doorbell of queue %u", v->nic.cfg.name, q);
 	counter_add((counter_t *)((char *)&v->nic.stat + stat[q]), n - own);
 }
 

@@ -662,6 +662,9 @@ def trace_file():
         text = f.read()
     assert re.search(r"^\d+\.\d+ \[vcpu0\] PIO bus_write: .*0xf4", text, re.M), text[-500:]
     assert re.search(r"^\d+\.\d+ \[vcpu0\] PIO bus_read: .*->", text, re.M), text[-500:]
+    times = [re.match(r"\d+\.\d{9} \[\w+\] ", line)[0].split()[0] for line in text.splitlines()]
+    assert [float(time) for time in times] == sorted(map(float, times)), "not in order of time"
+    assert "EXIT vcpu_run_once: enter" in text, text[-500:]
 
 
 @case

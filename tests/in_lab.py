@@ -103,6 +103,29 @@ def integrity():
 
 
 @case
+def diagrams():
+    """a traced guest: one frame out and one in on each NIC can be drawn, in the right order"""
+    sent = ("tx ", "send ", "sent", "tx given back")
+    received = ("recv ", "rx ", "rx given back")
+    want = {("net0", "tx"): ("TDT (", *sent), ("net1", "tx"): sent,
+            ("net0", "rx"): received, ("net1", "rx"): received}
+    with tempfile.TemporaryDirectory() as scratch:
+        trace = pathlib.Path(scratch, "trace")
+        boot("bench", "--set", "workloads=tcp_rr", "--set", "count=60", "--set", "rounds=1",
+             "--trace", trace)
+        text = trace.read_text(encoding="utf-8")
+        for words in ("net0: INTA# asserted", "net0: ICR (", "net0: IMS (", "net0: woken",
+                      "net1: doorbell of queue 1", "net1: interrupt of queue 0", "net1: woken"):
+            assert words in text, f"no {words!r} in the trace"
+        for (nic, way), labels in want.items():
+            r = subprocess.run([ROOT / "tools/trace2svg", "--nic", nic, "--way", way, "--packet",
+                                "30", trace], capture_output=True, text=True, check=False)
+            assert r.returncode == 0, f"{nic} {way}: {r.stderr}"
+            places = [r.stdout.find(f">{label}") for label in labels]
+            assert -1 not in places and places == sorted(places), f"{nic} {way}: {r.stdout}"
+
+
+@case
 def bzimage_smp():
     """generic kernel, bzImage as shipped: 4 vCPUs, 5 GiB of RAM around the hole"""
     lines = boot("features", "-k", GUEST / "generic/vmlinuz", "-c", "4", "-m", "5G")

@@ -148,10 +148,14 @@ class Progress:
         if kind == "guest":
             self.say(f"guest is up: Linux {event['release']}, {event['cpus']} CPU(s)")
         elif kind == "plan":
-            self.total, self.started = event["runs"], time.monotonic()
+            self.total, self.done, self.started = event["runs"], 0, time.monotonic()
             self.each = event["seconds"] / max(event["runs"], 1)
         elif kind in ("run", "test", "error"):
             self.step(self.describe(event))
+        elif kind in ("again", "broken"):   # tools/boots
+            self.done -= event["runs"]
+            self.say(f"{event['error']}\nround {event['round']}, {event['vmm']}: " +
+                     ("once more" if kind == "again" else "given up"))
 
     @staticmethod
     def describe(event):
@@ -203,6 +207,7 @@ class Machine:
     taps: list
     serial2: pathlib.Path
     stats: pathlib.Path
+    trace: pathlib.Path = None   # duet's data path, if wanted
 
 
 def duet_command(machine):
@@ -210,17 +215,23 @@ def duet_command(machine):
     command = [BUILD / "duet", "run", "-k", machine.kernel, "-i", machine.initrd,
                "-m", machine.memory, "-c", machine.cpus, "-a", machine.append,
                "--serial2", machine.serial2, "--stats", machine.stats]
+    if machine.trace:
+        command += ["--trace", "exits,mmio,net,irq", "--trace-file", machine.trace]
     for nic, tap in zip(machine.nics, machine.taps):
         model, comma, keys = nic.partition(",")
         command += ["-n", f"{model},tap={tap}{comma}{keys}"]
     return command
 
 
-QEMU_NICS = {"e1000": "e1000", "virtio": "virtio-net-pci,disable-legacy=on"}
+# What QEMU's backend and device are told for a NIC; vhost is virtio-net served by the kernel.
+QEMU_NICS = {"e1000": ("off", "e1000"), "virtio": ("off", "virtio-net-pci,disable-legacy=on"),
+             "vhost": ("on", "virtio-net-pci,disable-legacy=on")}
 
 
 def qemu_command(machine):
-    """QEMU with the same devices in the same slots, nothing else, and no vhost."""
+    """QEMU with the same devices in the same slots, and nothing else."""
+    if machine.trace:
+        raise Fail("QEMU knows no trace of duet's", 2)
     command = ["qemu-system-x86_64", "-accel", "kvm", "-cpu", "host", "-M", "q35",
                "-m", machine.memory, "-smp", machine.cpus, "-nodefaults", "-no-user-config",
                "-no-reboot", "-display", "none", "-vga", "none", "-serial", "stdio",
@@ -230,8 +241,10 @@ def qemu_command(machine):
     for slot, (nic, tap) in enumerate(zip(machine.nics, machine.taps), 1):
         if nic not in QEMU_NICS:
             raise Fail(f"QEMU has no NIC \"{nic}\": one of {', '.join(QEMU_NICS)}", 2)
-        command += ["-netdev", f"tap,id=net{slot},ifname={tap},script=no,downscript=no,vhost=off",
-                    "-device", f"{QEMU_NICS[nic]},netdev=net{slot},romfile=,addr={slot},"
+        vhost, device = QEMU_NICS[nic]
+        command += ["-netdev",
+                    f"tap,id=net{slot},ifname={tap},script=no,downscript=no,vhost={vhost}",
+                    "-device", f"{device},netdev=net{slot},romfile=,addr={slot},"
                     f"mac=52:54:00:77:00:{slot:02x}"]
     return command
 
@@ -312,23 +325,37 @@ def probe():
         return {}
 
 
-def add_place_options(options):
-    """Where, on what, and how long: the options that compare and integrity share."""
+def add_place_options(options, processors=1):
+    """Where, and in which guest: what compare, integrity and peers share."""
     where = options.add_mutually_exclusive_group()
     where.add_argument("--lab", action="store_const", dest="where", const="lab",
                        help="in the lab, whatever /dev/kvm can do")
     where.add_argument("--kvm", action="store_const", dest="where", const="kvm",
                        help="on this machine's /dev/kvm")
-    options.add_argument("--vmm", choices=VMMS, default="duet")
     options.add_argument("--guest", metavar="FLAVOUR", default="generic",
                          help="guest kernel of tools/mkguest (generic)")
-    options.add_argument("-n", "--net", metavar="MODEL[,KEY=VALUE]", action="append",
-                         help="a NIC, in PCI slot 1, 2... (e1000 and virtio)")
     options.add_argument("-m", "--memory", default="512M")
     options.add_argument("-c", "--cpus", type=int, default=1)
     # More than one there meets QEMU's own races (docs/testing.md, "The lab").
-    options.add_argument("--processors", type=int, default=1, metavar="N",
-                         help="of the lab (1; with more, QEMU may end a guest early)")
+    options.add_argument("--processors", type=int, default=processors, metavar="N",
+                         help=f"of the lab ({processors}; if several, QEMU may end a guest early)")
+
+
+def add_vmm_options(options):
+    """Which VMM, with which NICs: for those that run one."""
+    options.add_argument("--vmm", choices=VMMS, default="duet")
+    options.add_argument("-n", "--net", metavar="MODEL[,KEY=VALUE]", action="append",
+                         help="a NIC, in PCI slot 1, 2... (e1000 and virtio)")
+
+
+def add_run_options(options, milliseconds):
+    """How many runs of which length: for those that measure."""
+    options.add_argument("--rounds", type=int, default=3)
+    options.add_argument("--time", type=int, default=milliseconds, metavar="MS",
+                         help=f"of a run ({milliseconds})")
+    options.add_argument("--warmup", type=int, default=300, metavar="MS",
+                         help="before it, not measured (300)")
+    options.add_argument("--workloads", default=",".join(WORKLOADS), metavar="LIST")
 
 
 def choose_place():
@@ -341,6 +368,13 @@ def place_command(where, seconds, processors):
     if where == "lab":
         return [ROOT / "tools" / "lab", "-t", int(seconds), "-c", processors, "--"]
     return ["unshare", "-n" if os.geteuid() == 0 else "-rn", "--"]
+
+
+def say_place(where, args, progress):
+    """Where it runs, and why there."""
+    progress.say("running on this machine's /dev/kvm" if where == "kvm" else
+                 "running in the lab: no stock kernel can run on this machine's /dev/kvm"
+                 if args.where is None else "running in the lab, as asked")
 
 
 def make_guest(name, progress):
@@ -369,10 +403,11 @@ def tail(path, lines=15):
     return "\n".join(text.splitlines()[-lines:])
 
 
-def run_traffic(args, mode, words, seconds, progress):
+def run_traffic(args, mode, words, seconds, progress, options=()):
     """Boots one guest in MODE at the place that suits; returns (where, events).
 
-    WORDS are the duet.NAME=VALUE parameters of guest/init, SECONDS what the work itself takes.
+    WORDS are the duet.NAME=VALUE parameters of guest/init, SECONDS what the work itself takes,
+    OPTIONS more of tools/traffic.
     """
     where = args.where or choose_place()
     make_guest(args.guest, progress)
@@ -383,14 +418,12 @@ def run_traffic(args, mode, words, seconds, progress):
     command = [*place_command(where, limit + BOOT_SECONDS, args.processors), ROOT / "tools" / "traffic", mode,
                "--quiet", "--out", out, "--timeout", int(limit), "--vmm", args.vmm,
                "--guest", args.guest, "-m", args.memory, "-c", args.cpus,
-               "--console", log / f"{mode}.console"]
+               "--console", log / f"{mode}.console", *options]
     for nic in args.net or []:
         command += ["-n", nic]
     for name, value in words.items():
         command += ["--set", f"{name}={value}"]
-    progress.say("running on this machine's /dev/kvm" if where == "kvm" else
-                 "running in the lab: no stock kernel can run on this machine's /dev/kvm"
-                 if args.where is None else "running in the lab, as asked")
+    say_place(where, args, progress)
     try:
         return where, follow(command, out, log / f"{mode}.log", progress)
     except Fail as why:
@@ -402,16 +435,20 @@ def run_traffic(args, mode, words, seconds, progress):
     return where, follow(command, out, log / f"{mode}.log", progress)
 
 
-def follow(command, out, log, progress):
-    """Runs COMMAND with its output in LOG, shows and returns the events it leaves in OUT."""
+def follow(command, out, log, progress, patience=None):
+    """Runs COMMAND with its output in LOG, shows and returns the events it leaves in OUT. One that
+    is silent for PATIENCE seconds is ended."""
     source, events = Events(out), []
     with open(log, "wb") as file:
         child = subprocess.Popen(tied(command), stdin=subprocess.DEVNULL, stdout=file, stderr=file)
     try:
-        ended = False
+        ended, heard = False, time.monotonic()
         while not ended:
             ended = child.poll() is not None
             fresh = source.read()
+            heard = time.monotonic() if fresh else heard
+            if patience and time.monotonic() - heard > patience:
+                raise Fail(f"nothing was heard for {patience:.0f} s:\n{tail(log)}")
             for event in fresh:
                 progress.show(event)
             events += fresh

@@ -3,6 +3,7 @@
 #include "vmm/trace.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <string.h>
@@ -79,29 +80,34 @@ void trace_close(void)
 	trace_out = NULL;
 }
 
-static double trace_now(void)
+/* Nanoseconds since the first call. The output is locked: so no line overtakes another. */
+static uint64_t trace_now(void)
 {
-	static struct timespec t0;
-	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+	static uint64_t first;
 	struct timespec t;
+	uint64_t now;
 
 	clock_gettime(CLOCK_MONOTONIC, &t);
-	pthread_mutex_lock(&lock);
-	if (!t0.tv_sec)
-		t0 = t;
-	pthread_mutex_unlock(&lock);
-	return (double)(t.tv_sec - t0.tv_sec) + (double)(t.tv_nsec - t0.tv_nsec) / 1e9;
+	now = (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+	if (!first)
+		first = now;
+	return now - first;
 }
 
 void trace_emit(const char *cls, const char *func, const char *fmt, ...)
 {
 	char who[16] = "?", text[512];
+	FILE *out = trace_out ? trace_out : stderr;
+	uint64_t now;
 	va_list ap;
 
 	pthread_getname_np(pthread_self(), who, sizeof(who));
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	fprintf(trace_out ? trace_out : stderr, "%.6f [%s] %s %s: %s\n", trace_now(), who, cls,
-		func, text);
+	flockfile(out);
+	now = trace_now();
+	fprintf(out, "%" PRIu64 ".%09" PRIu64 " [%s] %s %s: %s\n", now / 1000000000,
+		now % 1000000000, who, cls, func, text);
+	funlockfile(out);
 }

@@ -3,8 +3,11 @@
  * trace.h: see the data path without a debugger. Always compiled in; a class
  * that is off costs one load and one branch. One event is one line:
  *
- *   12.345678 [io] NET e1000_tx_one: net0: tx 1514 bytes
- *   seconds since start, thread name, class, function, text
+ *   12.345678901 [io] NET e1000_tx_one: net0: tx 1514 bytes
+ *   seconds since the first event, thread name, class, function, text
+ *
+ * All threads read one clock (CLOCK_MONOTONIC), and lines are in its order.
+ * tools/trace2svg draws them.
  */
 #ifndef DUET_TRACE_H
 #define DUET_TRACE_H
@@ -13,7 +16,7 @@
 
 /* symbol, name on the command line, what it shows */
 #define TRACE_CLASSES(X)                                                                           \
-	X(EXIT, "exits", "every exit from KVM_RUN")                                                \
+	X(EXIT, "exits", "every exit from KVM_RUN, and every entry")                               \
 	X(MMIO, "mmio", "every access the MMIO bus dispatches")                                    \
 	X(PIO, "pio", "every access the port I/O bus dispatches")                                  \
 	X(PCI, "pci", "configuration space: BAR moves, command register")                          \

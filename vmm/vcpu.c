@@ -97,11 +97,17 @@ static enum verdict vcpu_returned(struct vcpu *c, int err)
 
 enum verdict vcpu_run_once(struct vcpu *c)
 {
-	int err = ioctl(c->fd, KVM_RUN, NULL) < 0 ? errno : 0;
-	uint64_t exited = acct_now(), waited = acct_waited;
-	unsigned reason = err ? KVM_EXIT_INTR : c->run->exit_reason;
-	enum verdict v = vcpu_returned(c, err);
+	uint64_t exited, waited;
+	unsigned reason;
+	enum verdict v;
+	int err;
 
+	trace(EXIT, "enter");
+	err = ioctl(c->fd, KVM_RUN, NULL) < 0 ? errno : 0;
+	exited = acct_now();
+	waited = acct_waited;
+	reason = err ? KVM_EXIT_INTR : c->run->exit_reason;
+	v = vcpu_returned(c, err);
 	vcpu_time_add(c, reason, exited, acct_waited - waited);
 	return v;
 }

@@ -133,6 +133,7 @@ int net_finish(struct net *n, unsigned can, net_send_fn send, const struct virti
 int net_send(struct net *n, const struct virtio_net_hdr *h, const struct iovec *iov, int cnt)
 {
 	size_t len;
+	int err;
 
 	if (cnt < 0 || cnt > NET_IOV_MAX)
 		return -EINVAL;
@@ -141,7 +142,9 @@ int net_send(struct net *n, const struct virtio_net_hdr *h, const struct iovec *
 		return -EINVAL;
 	trace(NET, "%s: send %zu bytes, flags %#x gso %#x size %u", n->name, len, h->flags,
 	      h->gso_type, h->gso_size);
-	return net_finish(n, n->tx_offload, n->ops->send, h, iov, cnt);
+	err = net_finish(n, n->tx_offload, n->ops->send, h, iov, cnt);
+	trace(NET, "%s: sent, error %d", n->name, err);
+	return err;
 }
 
 /* --- receive --- */

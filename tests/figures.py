@@ -1,0 +1,372 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""Medians, ratios and tables with known answers: tools/figures.py, tools/peers, tools/boots.
+
+usage: tests/figures.py [NAME...]
+
+Starts no guest. Exit status 0: no failure.
+"""
+import importlib.machinery
+import importlib.util
+import os
+import pathlib
+import stat
+import subprocess
+import sys
+import tempfile
+import types
+import unittest.mock
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tools"))
+sys.dont_write_bytecode = True
+import duetlib  # noqa: E402
+import figures  # noqa: E402
+
+
+def tool(name):
+    """A tool's functions; its name has no .py for import to find."""
+    loader = importlib.machinery.SourceFileLoader(name, str(ROOT / "tools" / name))
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader(name, loader))
+    loader.exec_module(module)
+    return module
+
+
+peers, boots = tool("peers"), tool("boots")
+CASES = []
+NET = ["e1000", "virtio"]
+
+
+def case(function):
+    """Register a test function; its docstring is its title."""
+    CASES.append(function)
+    return function
+
+
+def runs(**values):
+    """Runs of TCP out: contender -> its values in rounds 1, 2... (None: that run failed)."""
+    return [{"kind": "run", "nic": name.replace("_", " "), "workload": "tcp_out",
+             "unit": "Mbit/s", "round": number, "value": value}
+            for name, each in values.items() for number, value in enumerate(each, 1)
+            if value is not None]
+
+
+def result_of(events, **options):
+    """What tools/peers makes of them."""
+    args = types.SimpleNamespace(**{"rounds": 3, "time": 1000, "warmup": 300, "memory": "512M",
+                                    "cpus": 1, "net": NET, "processors": 1, **options})
+    return peers.collect(args, "lab", events, options.get("load", 0.0))
+
+
+def line_of(text, start):
+    """The table's line that begins with START."""
+    found = [line for line in text.splitlines() if line.startswith(start + "  ")]
+    assert len(found) == 1, f"{len(found)} lines begin with {start!r}:\n{text}"
+    return found[0][len(start):].split()
+
+
+@case
+def ratio_of_each_round():
+    """a ratio is taken round by round, then the median: drift cancels"""
+    found = figures.ratio({1: 10, 2: 40, 3: 90}, {1: 20, 2: 40, 3: 30})
+    assert found == {"median": 1.0, "min": 0.5, "max": 3.0, "n": 3}, found
+
+
+@case
+def ratio_of_common_rounds():
+    """a round that one side lacks, or where it is 0, has no ratio"""
+    found = figures.ratio({1: 10, 2: 40, 4: 8}, {1: 20, 3: 40, 4: 0})
+    assert found == {"median": 0.5, "min": 0.5, "max": 0.5, "n": 1}, found
+    assert figures.ratio({1: 10}, {2: 10}) is None
+    assert figures.ratio({}, {}) is None
+
+
+@case
+def summary_known():
+    """summarise(): median, bounds, n and ratios of known runs"""
+    row, = figures.summarise(runs(A=[1, 2, 4], B=[2, 2, 2]), ["A", "B"], {"A : B": ("A", "B")})
+    assert row["nics"]["A"] == {"median": 2, "min": 1, "max": 4}, row
+    assert row["n"] == 3 and row["unit"] == "Mbit/s", row
+    assert row["ratios"]["A : B"] == {"median": 1.0, "min": 0.5, "max": 2.0, "n": 3}, row
+
+
+@case
+def summary_without():
+    """summarise(): a contender without runs has no figures, and its ratios are None"""
+    row, = figures.summarise(runs(A=[1, 2, 4]), ["A", "B"], {"A : B": ("A", "B")})
+    assert "B" not in row["nics"] and row["ratios"]["A : B"] is None and row["n"] == 0, row
+    assert figures.cell(row, "B") == ("failed", "")
+    assert figures.ratio_cell(None) == ("-", "-")
+
+
+@case
+def cells():
+    """cells: four digits, half the range relative to the median"""
+    assert [figures.figure(value) for value in (12345.6, 999.96, 99.994, 1.23456)] == \
+        ["12,346", "1,000.0", "99.99", "1.235"]
+    assert figures.cell({"nics": {"A": {"median": 100, "min": 90, "max": 120}}}, "A") == \
+        ("100.0", "±15%")
+    assert figures.cell({"nics": {"A": {"median": 0, "min": 0, "max": 0}}}, "A")[1] == "±0%"
+
+
+@case
+def peers_table():
+    """peers: every contender's median and the four ratios, in their lines"""
+    text = peers.table(result_of(runs(duet_e1000=[50, 60, 70], duet_virtio=[100, 100, 100],
+                                      QEMU_e1000=[10, 10, 10], QEMU_virtio=[40, 50, 50],
+                                      QEMU_vhost=[200, 200, 200])))
+    assert line_of(text, "duet e1000") == ["60.00", "±17%", "3"], text
+    assert line_of(text, "QEMU vhost") == ["200.0", "±0%", "3"], text
+    assert line_of(text, "duet e1000 : duet virtio") == ["0.60", "0.50–0.70", "3"], text
+    assert line_of(text, "QEMU e1000 : QEMU virtio") == ["0.20", "0.20–0.25", "3"], text
+    assert line_of(text, "duet e1000 : QEMU e1000") == ["6.00", "5.00–7.00", "3"], text
+    assert line_of(text, "duet virtio : QEMU virtio") == ["2.00", "2.00–2.50", "3"], text
+
+
+@case
+def peers_without_vhost():
+    """peers: a contender that is not to be had is skipped in the table, with its reason below"""
+    result = result_of(runs(duet_e1000=[50], duet_virtio=[100], QEMU_e1000=[10],
+                            QEMU_virtio=[40]) +
+                       [{"kind": "skipped", "nic": "QEMU vhost", "reason": "no node"}])
+    assert line_of(peers.table(result), "QEMU vhost") == ["skipped", "0"]
+    assert "skipped: QEMU vhost: no node" in peers.remarks(result)
+
+
+@case
+def peers_rough():
+    """peers: a machine that others kept busy is said to be so, a quiet one is not"""
+    some = runs(duet_e1000=[50], duet_virtio=[100])
+    assert not peers.remarks(result_of(some, load=0.1))
+    assert "rough: others" in peers.remarks(result_of(some, load=1000.0))[0]
+
+
+@case
+def peers_one_failed():
+    """peers: a contender whose runs all failed is said so, its ratios are dashes, others stay"""
+    result = result_of(runs(duet_e1000=[50, 50], duet_virtio=[100, None], QEMU_e1000=[10, 10],
+                            QEMU_vhost=[1, 1]) +
+                       [{"kind": "error", "nic": "QEMU virtio", "workload": "tcp_out",
+                         "round": 1, "error": "stuck"}])
+    text = peers.table(result)
+    assert line_of(text, "QEMU virtio") == ["failed", "0"], text
+    assert line_of(text, "QEMU e1000 : QEMU virtio") == ["-", "-", "0"], text
+    assert line_of(text, "duet e1000 : duet virtio") == ["0.50", "0.50–0.50", "1"], text
+    assert line_of(text, "duet e1000 : QEMU e1000")[-1] == "2", text
+    assert "failed: QEMU virtio tcp_out round 1: stuck" in peers.remarks(result)
+
+
+@case
+def peers_order():
+    """peers: VMMs swap each round, NICs change slots, everyone takes part each round"""
+    planned = peers.boots(NET, 1, 3)
+    assert [(boot["round"], boot["vmm"]) for boot in planned] == \
+        [(1, "duet"), (1, "qemu"), (2, "qemu"), (2, "duet"), (3, "duet"), (3, "qemu")]
+    assert [[nic["model"] for nic in boot["nics"]] for boot in planned if boot["vmm"] == "qemu"] \
+        == [["e1000", "virtio", "vhost"], ["virtio", "vhost", "e1000"],
+            ["vhost", "e1000", "virtio"]]
+
+
+@case
+def peers_variants():
+    """peers: a variant of duet's e1000 gets its own line and ratios"""
+    labels = peers.pairs(["e1000", "e1000,x=1", "virtio"])
+    assert ("duet e1000,x=1", "duet virtio") in labels.values(), labels
+    assert ("duet e1000,x=1", "QEMU e1000") in labels.values(), labels
+    assert len(labels) == 6, labels
+
+
+@case
+def peers_void():
+    """peers: runs of a boot that was started again do not count, those of the second try do"""
+    def boot(vmm, value, end):
+        which = {"round": 1, "vmm": vmm}
+        return [{"kind": "boot", **which},
+                {"kind": "run", "nic": "N", "value": value, **which},
+                {"kind": end, "runs": 1, "error": "froze", **which}]
+
+    events = boot("duet", 1, "again") + boot("duet", 2, "booted") + boot("qemu", 3, "broken")
+    kept = peers.valid(events)
+    assert [event["value"] for event in kept if event["kind"] == "run"] == [2], kept
+    bad = [event["kind"] for event in kept if event["kind"] in ("again", "broken")]
+    assert bad == ["again", "broken"], kept
+    assert peers.complete(events, 1) and not peers.complete(events[:6], 1)
+
+
+@case
+def guest_names():
+    """boots: NICs are called what guest/init calls them"""
+    assert boots.guest_names(["e1000", "virtio"]) == ["e1000", "virtio-net"]
+    assert boots.guest_names(["vhost", "e1000,x=1", "virtio"]) == \
+        ["virtio-net", "e1000", "virtio-net.3"]
+    assert boots.guest_names(["e1000", "e1000,x=1"]) == ["e1000", "e1000.2"]
+
+
+@case
+def relay():
+    """boots: a line gets its boot's round and VMM, a run its contender's name"""
+    said = []
+    which = {"round": 2, "vmm": "qemu"}
+    one = boots.Relay({**which, "nics": [{"model": "virtio", "name": "QEMU virtio"},
+                                         {"model": "vhost", "name": "QEMU vhost"}]}, said.append)
+    for event in ({"kind": "plan"}, {"kind": "run", "nic": "virtio-net.2", "round": 1},
+                  {"kind": "nic", "nic": "eth0"}, {"kind": "end"}):
+        one.show(event)
+    assert said == [{"kind": "run", "nic": "QEMU vhost", **which},
+                    {"kind": "nic", "nic": "eth0", **which}], said
+    assert one.runs == 1
+
+
+@case
+def vhost_absent():
+    """boots: without vhost its NIC leaves every boot, which is said once"""
+    said = []
+    planned = boots.usable(peers.boots(NET, 1, 3), "no node", said.append)
+    assert said == [{"kind": "skipped", "nic": "QEMU vhost", "reason": "no node"}], said
+    assert all(nic["model"] != "vhost" for boot in planned for nic in boot["nics"])
+    assert len(boots.usable(peers.boots(NET, 1, 3), None, said.append)) == 6 and len(said) == 1
+
+
+def boot_all(in_lab, *outcomes):
+    """What tools/boots says when its boots end so (None: well), one after another."""
+    said, left = [], list(outcomes)
+    with unittest.mock.patch.dict(os.environ, {"DUET_LAB": "1"} if in_lab else {}), \
+            unittest.mock.patch.object(boots, "boot_once", lambda *_: (left.pop(0), 3)):
+        if not in_lab:
+            os.environ.pop("DUET_LAB", None)
+        broken = boots.boot_all({"boots": peers.boots(NET, 1, 1)}, said.append)
+    assert not left, left
+    return broken, [event["kind"] for event in said]
+
+
+@case
+def second_try():
+    """boots: in the lab a boot that froze is started once more, not twice; elsewhere never"""
+    assert boot_all(True, None, None) == (0, ["boot", "booted"] * 2)
+    assert boot_all(True, "froze", None, None) == (0, ["boot", "again"] + ["boot", "booted"] * 2)
+    assert boot_all(True, "froze", "froze", None) == \
+        (1, ["boot", "again", "boot", "broken", "boot", "booted"])
+    assert boot_all(False, "died", None) == (1, ["boot", "broken", "boot", "booted"])
+
+
+def sessions(where, *outcomes):
+    """What tools/peers collects when its places end so: (events, why it broke down)."""
+    left, firsts = list(outcomes), []
+
+    def session(_args, _where, first, _progress):
+        firsts.append(first)
+        return left.pop(0)
+
+    with unittest.mock.patch.object(peers, "session", session):
+        events = peers.sessions(types.SimpleNamespace(rounds=3), where, duetlib.Progress(True))
+    return firsts, events
+
+
+def rounds(*numbers):
+    """Events of these rounds, complete."""
+    return [{"kind": kind, "round": number, "vmm": vmm} for number in numbers
+            for vmm in ("duet", "qemu") for kind in ("boot", "booted")]
+
+
+@case
+def second_lab():
+    """peers: a lab that broke down is started once more, from the round it was in"""
+    assert sessions("lab", (rounds(1, 2, 3), None)) == ([1], rounds(1, 2, 3))
+    half = rounds(1) + rounds(2)[:2]
+    firsts, events = sessions("lab", (half, "the lab froze"), (rounds(2, 3), None))
+    assert firsts == [1, 2], firsts
+    assert [event for event in events if event["kind"] != "again"] == rounds(1, 2, 3), events
+    assert sum(event["kind"] == "again" for event in events) == 1
+    assert sessions("lab", (rounds(1, 2, 3), "it did not power off"))[0] == [1]
+    for where, outcomes in (("lab", [([], "froze"), ([], "froze")]), ("kvm", [([], "died")])):
+        try:
+            sessions(where, *outcomes)
+        except duetlib.Fail:
+            continue
+        raise AssertionError(f"{where}: {outcomes} ended well")
+
+
+def machine(nics, **more):
+    """A guest with these NICs."""
+    path = pathlib.Path("x")
+    return duetlib.Machine(kernel=path, initrd=path, memory="1G", cpus=1, append="", nics=nics,
+                           taps=["tap1", "tap2", "tap3"][:len(nics)], serial2=path, stats=path,
+                           **more)
+
+
+@case
+def commands():
+    """QEMU gets vhost for the NIC that asks for it only; duet a trace only if asked"""
+    command = [str(word) for word in duetlib.qemu_command(machine(["e1000", "virtio", "vhost"]))]
+    assert [word.rpartition("vhost=")[2] for word in command if "vhost=" in word] == \
+        ["off", "off", "on"], command
+    assert sum("virtio-net-pci" in word for word in command) == 2, command
+    assert "--trace-file" not in duetlib.duet_command(machine(["e1000"]))
+    assert "--trace-file" in duetlib.duet_command(machine(["e1000"], trace=pathlib.Path("t")))
+    for bad in (machine(["e1000,x=1"]), machine(["e1000"], trace=pathlib.Path("t"))):
+        try:
+            duetlib.qemu_command(bad)
+        except duetlib.Fail:
+            continue
+        raise AssertionError(f"QEMU took {bad}")
+
+
+@case
+def no_qemu():
+    """peers: without QEMU it is skipped, says why, and is no failure"""
+    with tempfile.TemporaryDirectory() as empty:
+        done = subprocess.run([sys.executable, ROOT / "tools" / "peers"], capture_output=True,
+                              text=True, check=False, stdin=subprocess.DEVNULL,
+                              env={**os.environ, "PATH": empty})
+    assert done.returncode == 0, done
+    assert "skipped: qemu-system-x86_64 is not there" in done.stdout, done
+
+
+@case
+def bad_words():
+    """peers: what cannot be is refused with status 2"""
+    for words, said in ((["--workloads", "tcp_sideways"], "tcp_sideways"),
+                        (["--rounds", "0"], "one round"),
+                        (["-n", "e1000", "-n", "e1000"], "once")):
+        done = subprocess.run([sys.executable, ROOT / "tools" / "peers", *words], check=False,
+                              capture_output=True, text=True, stdin=subprocess.DEVNULL)
+        assert done.returncode == 2 and said in done.stderr, done
+
+
+@case
+def silence():
+    """follow(): a command that says nothing is ended after its patience, and it is said"""
+    with tempfile.TemporaryDirectory() as scratch:
+        path = pathlib.Path(scratch)
+        script = path / "mute"
+        script.write_text("#!/bin/sh\necho hello\nexec sleep 60\n")
+        script.chmod(script.stat().st_mode | stat.S_IXUSR)
+        try:
+            duetlib.follow([script], path / "out", path / "log", duetlib.Progress(True), 0.2)
+        except duetlib.Fail as why:
+            assert "nothing was heard" in str(why) and "hello" in str(why), why
+        else:
+            raise AssertionError("a mute command ended well")
+
+
+def main():
+    """Run the cases, or those named."""
+    failed = 0
+    for test in CASES:
+        if sys.argv[1:] and test.__name__ not in sys.argv[1:]:
+            continue
+        try:
+            test()
+            print(f"ok    {test.__doc__}", flush=True)
+        except (AssertionError, KeyError, ValueError) as why:
+            failed += 1
+            line = why.__traceback__.tb_next.tb_lineno
+            print(f"FAIL  {test.__doc__}: line {line}: {type(why).__name__} {why}", flush=True)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] in (["-h"], ["--help"]):
+        print(__doc__)
+        sys.exit(0)
+    sys.exit(main())
