@@ -442,23 +442,7 @@ static void e1000_rx_kicked(struct loop_event *ev)
 	lock_drop(&e->nic.work);
 }
 
-/* 7. Interrupt */
-
-void e1000_irq_raise(struct e1000 *e, uint32_t causes)
-{
-	uint64_t before = counter_get(&e->nic.stat.irqs);
-
-	if (!causes)
-		return;
-	if (e->late_due) { /* goes along */
-		causes |= E1000_ICR_TXDW;
-		e->late_due = 0;
-	}
-	e1000_set(e, E1000_ICR, e1000_get(e, E1000_ICR) | causes);
-	e1000_irq_update(e);
-	if (counter_get(&e->nic.stat.irqs) == before)
-		e1000_count_withheld(e, causes);
-}
+/* 7. Interrupt: e1000_irq.c */
 
 /* 8. Reset */
 

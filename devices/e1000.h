@@ -301,8 +301,6 @@ void e1000_rx_ring_write(struct e1000 *e, unsigned w, uint32_t val);
 
 /* Enable bits, bus mastering or loopback changed: the I/O thread is to look again. */
 void e1000_wake(struct e1000 *e);
-/* Add causes to ICR and interrupt if that is due. nic.lock held. */
-void e1000_irq_raise(struct e1000 *e, uint32_t causes);
 bool e1000_tx_on(const struct e1000 *e);
 /* Transmit what is in the ring, up to a batch, or all of it for a vCPU. nic.work held. */
 void e1000_tx_run(struct e1000 *e);
@@ -336,6 +334,8 @@ void e1000_catch_up(struct nic *n);
 
 /* --- e1000_irq.c --- */
 
+/* Add causes to ICR and interrupt if that is due. nic.lock held. */
+void e1000_irq_raise(struct e1000 *e, uint32_t causes);
 /* INTA# follows ICR & IMS; ITR spaces its rising edges. nic.lock held. */
 void e1000_irq_update(struct e1000 *e);
 /* Nanoseconds until ITR (units of 256 ns) allows an interrupt, the last having been

@@ -81,6 +81,22 @@ void e1000_irq_update(struct e1000 *e)
 	pci_intx_set(&e->nic.pci, want);
 }
 
+void e1000_irq_raise(struct e1000 *e, uint32_t causes)
+{
+	uint64_t before = counter_get(&e->nic.stat.irqs);
+
+	if (!causes)
+		return;
+	if (e->late_due) { /* goes along */
+		causes |= E1000_ICR_TXDW;
+		e->late_due = 0;
+	}
+	e1000_set(e, E1000_ICR, e1000_get(e, E1000_ICR) | causes);
+	e1000_irq_update(e);
+	if (counter_get(&e->nic.stat.irqs) == before)
+		e1000_count_withheld(e, causes);
+}
+
 void e1000_itr_expired(struct loop_timer *t)
 {
 	struct e1000 *e = container_of(t, struct e1000, itr_timer);
