@@ -123,7 +123,7 @@ bool e1000_tx_late(const struct e1000 *e)
 static bool e1000_tx_may_wait(const struct e1000 *e)
 {
 	return e->nic.polling && nic_has(&e->nic, RUNG_ITR) && !e->tx.urgent &&
-	       e1000_get(e, E1000_TIDV) && e->late < e->tx.ring.size / 4;
+	       e1000_get(e, E1000_TIDV) && e->late < e->tx.ring.size / 2;
 }
 
 static void e1000_tx_wait(struct e1000 *e)
