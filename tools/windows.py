@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: MIT
+"""Windows: what a machine did between two of its guest's marks (docs/stats.md, "Windows").
+
+A mark is a line of duet's --marks file: {"mark": label, "ns": since the start, "stats": all of
+docs/stats.md}. A window is {"ns": its length, "stats": the same tree, of differences}. Lists of
+things with a name (accounts, threads, NICs) are matched by name, others by position; an account
+that was not touched is left out, as it is in the statistics.
+"""
+import json
+import pathlib
+
+# Not counters: what has no difference, or no meaning as one.
+CONSTANT = {"version", "duet", "host", "stop", "exit_status", "ratios", "features"}
+WALL_TOLERANCE = 0.02   # of the window
+VCPU_PARTS = ("kvm_ns", "handler_ns", "wait_ns", "pending_ns")
+
+
+def read_marks(path):
+    """The marks in that file, in the order they were made."""
+    lines = pathlib.Path(path).read_text(encoding="utf-8").splitlines()
+    return [json.loads(line) for line in lines if line.strip()]
+
+
+def named(items):
+    """{name: item} of a list of objects with names, or {index: item}."""
+    return {item.get("name", index) if isinstance(item, dict) else index: item
+            for index, item in enumerate(items)}
+
+
+def touched(item):
+    """False for an account without accesses."""
+    return not isinstance(item, dict) or "reads" not in item or item["reads"] or item["writes"]
+
+
+def difference(before, after):
+    """after - before, through the whole tree; what is missing in BEFORE was 0 then."""
+    if isinstance(after, dict):
+        before = before or {}
+        return {key: difference(before.get(key), value) for key, value in after.items()
+                if key not in CONSTANT}
+    if isinstance(after, list):
+        old = named(before or [])
+        return [item for item in (difference(old.get(key), value)
+                                  for key, value in named(after).items()) if touched(item)]
+    return after if isinstance(after, str) or after is None else after - (before or 0)
+
+
+def window(begin, end):
+    """What lies between two marks."""
+    return {"ns": end["ns"] - begin["ns"], "stats": difference(begin["stats"], end["stats"])}
+
+
+def scaled(tree, factor):
+    """Every number in the tree times FACTOR."""
+    if isinstance(tree, dict):
+        return {key: scaled(value, factor) for key, value in tree.items()}
+    if isinstance(tree, list):
+        return [scaled(item, factor) for item in tree]
+    return tree if isinstance(tree, str) or tree is None else tree * factor
+
+
+def rates(idle):
+    """What an idle machine does in a second, from a window without traffic."""
+    return scaled(idle["stats"], 1e9 / idle["ns"]) if idle["ns"] else {}
+
+
+def without_noise(seen, idle_rates):
+    """The window's tree less what it would have done idle; never below 0."""
+    def less(tree, noise):
+        if isinstance(tree, dict):
+            noise = noise or {}
+            return {key: less(value, noise.get(key)) for key, value in tree.items()}
+        if isinstance(tree, list):
+            old = named(noise or [])
+            return [less(value, old.get(key)) for key, value in named(tree).items()]
+        return tree if isinstance(tree, str) or tree is None else max(0, tree - (noise or 0))
+    return less(seen["stats"], scaled(idle_rates, seen["ns"] / 1e9))
+
+
+# ---- do the figures add up? ----
+
+def vcpu_complaints(seen):
+    """Each vCPU's pieces of time against the length of the window."""
+    for number, cpu in enumerate(seen["stats"]["vcpus"]):
+        spent = sum(cpu[part] for part in VCPU_PARTS)
+        if abs(spent - seen["ns"]) > WALL_TOLERANCE * seen["ns"]:
+            yield (f"vcpu{number}: {' + '.join(VCPU_PARTS)} = {spent / 1e6:.3f} ms in a window of "
+                   f"{seen['ns'] / 1e6:.3f} ms")
+
+
+def sent_by_nic(net):
+    """Frames the NIC handed over, by the backend's own count (NET_STATS in devices/net/net.h)."""
+    return net["tx_frames"] + net["tx_drops"] - net["sw_segments"] + net["sw_frames"]
+
+
+def nic_complaints(nic):
+    """A NIC's frames against its backend's."""
+    net = nic["backend_stats"]
+    if nic["tx_frames"] != sent_by_nic(net):
+        yield (f"{nic['name']}: {nic['tx_frames']} frames sent, but the backend has "
+               f"{sent_by_nic(net)}: {net}")
+    if net["rx_frames"] + net["rx_drops"] != nic["rx_frames"] + nic["rx_drops"]:
+        yield (f"{nic['name']}: {nic['rx_frames']} frames received and {nic['rx_drops']} dropped, "
+               f"but the backend has {net['rx_frames']} and {net['rx_drops']}")
+
+
+def complaints(seen):
+    """What does not add up in a window, as a list of sentences; empty if all does."""
+    found = list(vcpu_complaints(seen))
+    for nic in seen["stats"]["nics"]:
+        found += nic_complaints(nic)
+    return found
+
+
+def tap_complaints(stats, taps):
+    """The backends' frames of a whole life against what the host's kernel counted."""
+    found = []
+    for nic, tap in zip(stats["nics"], taps):
+        net = nic["backend_stats"]
+        for ours, theirs in (("tx_frames", "rx_packets"), ("rx_frames", "tx_packets")):
+            mine = net[ours] + (net["rx_drops"] if ours == "rx_frames" else 0)
+            if mine != tap[theirs]:
+                found.append(f"{nic['name']}: {mine} {ours} at the backend, but {tap['name']} "
+                             f"counted {tap[theirs]} {theirs}")
+    return found
