@@ -32,7 +32,7 @@ sum()
 }
 
 stage 'units' tests/run.sh "$build"/tests/test_* tests/agent.py tests/figures.py \
-	tests/trace2svg.py tests/windows.py
+	tests/trace2svg.py tests/windows.py tests/model.py tests/moved.py tests/reporting.py
 stage 'command line and terminal' tests/cli.py "$build"
 stage 'payloads on /dev/kvm' tests/run.sh "$build"/tests/kvm/test_*
 stage 'stock kernels' tests/lab.sh
