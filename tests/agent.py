@@ -242,7 +242,8 @@ def check_no_mark_port(bench):
     assert status == 2 and not events, (status, events)
 
 
-CHECKS = (check_run_lines, check_no_mark_port, check_clean, check_lose, check_repeat, check_delay, check_flip, check_swap, check_cut)
+CHECKS = (check_run_lines, check_no_mark_port, check_clean, check_lose, check_repeat, check_delay,
+          check_flip, check_swap, check_cut)
 
 
 def run(agent):
