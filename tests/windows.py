@@ -167,6 +167,28 @@ class Complaints(unittest.TestCase):
         for counter in ("rx_packets", "tx_packets"):
             self.assertEqual(len(windows.tap_complaints(stats(), [{**tap, counter: 13}])), 1)
 
+    def test_session(self):
+        """All events of a session: a window that is wrong, one that is missing, a wrong tap."""
+        wrong = made()
+        wrong["stats"]["nics"][0]["tx_frames"] += 1
+        run = {"kind": "run", "nic": "e1000", "workload": "tcp_rr", "round": 2, "marks": [3, 4]}
+        tap = {"name": "tap1", "rx_packets": 12, "tx_packets": 9}
+        good = [{**run, "window": made()}, {"kind": "idle", "marks": [1, 2], "window": made()},
+                {"kind": "stats", "stats": stats(), "taps": [tap]}, {**run, "marks": None}]
+        self.assertEqual(windows.inconsistencies(good), [])
+        bad = [{**run, "window": wrong}, {**run, "window": None}, {"kind": "idle", "marks": [1, 2]},
+               {"kind": "stats", "stats": stats(), "taps": [{**tap, "rx_packets": 1}]}]
+        said = windows.inconsistencies(bad)
+        self.assertEqual(len(said), 4)
+        self.assertTrue(said[0].startswith("e1000 tcp_rr 2: net0"), said[0])
+        self.assertEqual(said[1:3], ["e1000 tcp_rr 2: its marks are missing",
+                                     "idle: its marks are missing"])
+
+    def test_slots(self):
+        """An interface's place in the statistics, by its PCI slot."""
+        self.assertEqual(windows.slots([{"kind": "nic", "nic": "eth1", "slot": "0000:00:0a.0"},
+                                        {"kind": "plan"}]), {"eth1": 9})
+
 
 if __name__ == "__main__":
     unittest.main()

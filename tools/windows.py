@@ -148,3 +148,25 @@ def tap_complaints(stats, taps):
                 found.append(f"{nic['name']}: {mine} {ours} at the backend, but {tap['name']} "
                              f"counted {tap[theirs]} {theirs}")
     return found
+
+
+# ---- of a whole session: the events of tools/traffic ----
+
+def slots(events):
+    """{interface: index of the NIC in the VMM's statistics}; PCI slots count from 1."""
+    return {nic["nic"]: int(nic["slot"].split(":")[2].split(".")[0], 16) - 1
+            for nic in events if nic["kind"] == "nic"}
+
+
+def inconsistencies(events):
+    """Everything that should add up and does not, as sentences."""
+    found = []
+    for event in events:
+        who = " ".join(str(event[key]) for key in ("nic", "workload", "round") if key in event)
+        if event["kind"] in ("run", "idle") and event.get("window"):
+            found += [f"{who or 'idle'}: {what}" for what in complaints(event["window"])]
+        elif event["kind"] in ("run", "idle") and event.get("marks"):
+            found.append(f"{who or 'idle'}: its marks are missing")
+        elif event["kind"] == "stats":
+            found += tap_complaints(event["stats"], event.get("taps", ()))
+    return found
