@@ -105,8 +105,8 @@ class Profile(unittest.TestCase):
             one["quiet_ns"] = quiet
             got = model.profile([one], {"vcpus": [], "nics": []})
             self.assertAlmostEqual(sum(got["split"].values()), (10 ** 9 - quiet) / 1000)
-            self.assertAlmostEqual(got["split"]["guest and KVM"], 400 * 10 ** 6 / 1000)
-            self.assertEqual(got["io"], {"user": 1e5, "system": 2e5})
+            self.assertAlmostEqual(got["split"]["handler"], 300 * 10 ** 6 / 1000)
+            self.assertEqual(got["processor"], {"user": 1e5, "system": 2e5, "vcpus": 8e5})
 
     def test_without_windows(self):
         """Another VMM's runs have no profile."""

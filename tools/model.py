@@ -65,24 +65,21 @@ def events(tree, slot):
 
 
 def time_split(run, seen):
-    """Where the vCPUs' time of a window went, ns. "halted": they were not on a processor, for
-    want of work or of a processor; after the last arrival of a run, that is no part of it."""
-    cpus, threads = seen["stats"]["vcpus"], windows.named(seen["stats"]["threads"])
-    inside = sum(cpu["kvm_ns"] + cpu["pending_ns"] for cpu in cpus)
-    handler = sum(cpu["handler_ns"] for cpu in cpus)
-    wait = sum(cpu["wait_ns"] for cpu in cpus)
-    busy = sum(thread["user_ns"] + thread["system_ns"] for name, thread in threads.items()
-               if str(name).startswith("vcpu"))
-    halted = min(inside, max(0, inside + handler + wait - busy))
-    quiet = min(run.get("quiet_ns", 0), halted)
-    return {"guest and KVM": inside - halted, "handler": handler, "lock wait": wait,
-            "halted": halted - quiet}
+    """Where the vCPUs' time of a window went, ns. What passed after the last arrival of a run is
+    no part of it; there the guest was halted."""
+    cpus = seen["stats"]["vcpus"]
+    return {"guest and KVM": sum(cpu["kvm_ns"] + cpu["pending_ns"] for cpu in cpus)
+            - run.get("quiet_ns", 0) * len(cpus),
+            "handler": sum(cpu["handler_ns"] for cpu in cpus),
+            "lock wait": sum(cpu["wait_ns"] for cpu in cpus)}
 
 
-def io_split(seen):
-    """Processor time of the I/O thread, ns."""
-    thread = windows.named(seen["stats"]["threads"])["io"]
-    return {"user": thread["user_ns"], "system": thread["system_ns"]}
+def processor_split(seen):
+    """Processor time of the threads, ns: the I/O thread's, and of all vCPUs together."""
+    threads = windows.named(seen["stats"]["threads"])
+    return {"user": threads["io"]["user_ns"], "system": threads["io"]["system_ns"],
+            "vcpus": sum(thread["user_ns"] + thread["system_ns"]
+                         for name, thread in threads.items() if str(name).startswith("vcpu"))}
 
 
 # ---- all runs of a workload over a NIC ----
@@ -116,7 +113,7 @@ def profile(runs, idle_rates):
         "registers": added([({a["name"]: a["reads"] + a["writes"] for a in nic["registers"]},
                              count) for _, _, nic, count in seen]),
         "split": added([(time_split(run, clean), count) for run, clean, _, count in seen]),
-        "io": added([(io_split(clean), count) for _, clean, _, count in seen]),
+        "processor": added([(processor_split(clean), count) for _, clean, _, count in seen]),
         "frames": added([({"tx": nic["tx_frames"], "rx": nic["rx_frames"]}, count)
                          for _, _, nic, count in seen]),
     }

@@ -8,7 +8,7 @@ import windows
 TITLES = {"tcp_out": "TCP out", "tcp_in": "TCP in", "tcp_rr": "TCP 1-byte RR",
           "udp_out": "UDP small out", "udp_in": "UDP small in"}
 NICS = {"e1000": "e1000", "virtio": "virtio-net"}
-SPLIT = ("guest and KVM", "handler", "lock wait", "halted")
+SPLIT = ("guest and KVM", "handler", "lock wait")
 MATTERS = 0.02  # of a workload's accesses: a register with less is among the "other" ones
 REGISTERS = 8   # rows and colours of the plot and the table by register; the others are added up
 
@@ -81,8 +81,10 @@ def time_table(profiles):
             rows.append([TITLES[workload], NICS[kind], micro(found["ns"]),
                          micro(sum(found["split"].values())),
                          *(micro(found["split"][piece]) for piece in SPLIT),
-                         micro(found["io"]["user"]), micro(found["io"]["system"])])
-    return table(["workload", "NIC", "measured", "sum", *SPLIT, "I/O user", "I/O system"], rows)
+                         *(micro(found["processor"][piece])
+                           for piece in ("vcpus", "user", "system"))])
+    return table(["workload", "NIC", "measured", "sum", *SPLIT, "vCPU's processor time",
+                  "I/O user", "I/O system"], rows)
 
 
 def top_registers(profiles):
@@ -199,12 +201,14 @@ SECTIONS = {
               "fro, *small* datagrams carry 18 bytes. The ratio is e1000 over virtio-net, each "
               "round with its own."),
     "time": ("Where the time goes", "A stack is the time of one unit (a full segment's worth of a "
-             "stream, a transaction, a datagram), in µs, split by where the guest's processors "
-             "were: running guest or KVM; in one of the monitor's register handlers; waiting "
-             "there for a lock; or halted (no work, or no processor to run on). Lower is better. "
-             "*Sum* is the stack's height, from the monitor's clock, with warm-up; *measured* is "
-             "1 / rate by the guest's: they agree when the run was even. The I/O thread works "
-             "beside, so its processor time is not part of the sum."),
+             "stream, a transaction, a datagram), in µs, split by where the guest's processor "
+             "was: in the guest or in KVM (halted, too); in one of the monitor's register "
+             "handlers; or waiting there for a lock. Lower is better. *Sum* is the stack's height, "
+             "by the monitor's clock, with warm-up; *measured* is 1 / rate by the guest's: they "
+             "agree when the run was even. Processor times are not part of the sum: what the "
+             "vCPU's thread had of a processor (less than the sum where the guest was halted, or "
+             "others had the processor), and what the I/O thread, which works beside it, had in "
+             "user code and in system calls."),
     "registers": ("Exits by register", "How often a unit made the guest touch each register (e1000) "
                   "or queue (virtio-net); each touch is an exit to the monitor. Doorbells *in KVM* "
                   "are those that KVM turned into a wake-up without leaving the kernel, cheaper. "
@@ -338,7 +342,7 @@ def draw(results, facts, folder):
         "time": (gnuplot.stacks, "Where the guest's processor was", in_micro(stack_panels(
             profiles, lambda p: [p["split"][piece] / 1e3 for piece in SPLIT])), SPLIT),
         "io": (gnuplot.stacks, "Processor time of the I/O thread", in_micro(stack_panels(
-            profiles, lambda p: [p["io"][piece] / 1e3 for piece in ("user", "system")])),
+            profiles, lambda p: [p["processor"][piece] / 1e3 for piece in ("user", "system")])),
             ("user", "system")),
         "registers": (gnuplot.stacks, "Accesses that exit to the monitor", stack_panels(
             profiles, lambda p: by_register(p, registers)), (*registers, "other")),
