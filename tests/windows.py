@@ -184,6 +184,14 @@ class Complaints(unittest.TestCase):
         self.assertEqual(said[1:3], ["e1000 tcp_rr 2: its marks are missing",
                                      "idle: its marks are missing"])
 
+    def test_joined(self):
+        """Marks that come after all runs: windows where both are there, and no marks left."""
+        run = {"kind": "run", "marks": [3, 4]}
+        events = [run, {"kind": "run", "marks": None}, {"kind": "idle", "marks": [4, 5]},
+                  {"kind": "mark", "mark": 3, "ns": 5000, "stats": stats()},
+                  {"kind": "mark", "mark": 4, "ns": 6000, "stats": later()}]
+        self.assertEqual(windows.joined(events), [{**run, "window": made()}, *events[1:3]])
+
     def test_slots(self):
         """An interface's place in the statistics, by its PCI slot."""
         self.assertEqual(windows.slots([{"kind": "nic", "nic": "eth1", "slot": "0000:00:0a.0"},

@@ -8,6 +8,10 @@ import windows
 TITLES = {"tcp_out": "TCP out", "tcp_in": "TCP in", "tcp_rr": "TCP 1-byte RR",
           "udp_out": "UDP small out", "udp_in": "UDP small in"}
 NICS = {"e1000": "e1000", "virtio": "virtio-net"}
+PLACES = {"lab": "in the lab, a machine emulated by QEMU (TCG)",
+          "counted": "in the counted lab, a machine emulated by QEMU (TCG) where a second is 10^9 "
+                     "instructions, so that nothing else on the host shows in any figure",
+          "kvm": "on this machine's /dev/kvm"}
 SPLIT = ("guest and KVM", "handler", "lock wait")
 MATTERS = 0.02  # of a workload's accesses: a register with less is among the "other" ones
 REGISTERS = 8   # rows and colours of the plot and the table by register; the others are added up
@@ -44,16 +48,17 @@ def where(results):
     """What it was measured on."""
     compare = results["compare"]
     host, guest, options = compare["host"], compare["guest"], compare["options"]
-    place = "in the lab, a machine emulated by QEMU (TCG)" if results["where"] == "lab" else \
-        "on this machine's /dev/kvm"
-    caution = (" **Times are an emulator's**: compare them with each other and with nothing else. "
-               "Counts (exits, interrupts, frames) hold everywhere.") \
-        if results["where"] == "lab" else ""
+    place = PLACES[results["where"]]
+    caution = "" if results["where"] == "kvm" else \
+        (" **Times are an emulator's**: compare them with each other and with nothing else. "
+         "Counts (exits, interrupts, frames) hold everywhere.")
+    each = f"{options['time_ms'] / 1000:g} s per workload" if options.get("time_ms") else \
+        "a fixed amount of each workload"
     return (f"Measured {results['made']} {place}; KVM: {results['flavour']}, {host['cpus']} "
             f"processor(s), Linux {host['release']}; {host['version']}. Guest: Linux "
             f"{guest['release']} as the distribution ships it, {guest['cpus']} vCPU, "
             f"{options['memory']}, both NICs in one boot, taking turns: {options['rounds']} "
-            f"round(s) of {options['time_ms'] / 1000:g} s per workload.{caution}\n")
+            f"round(s) of {each}.{caution}\n")
 
 
 def rates_table(compare):

@@ -158,6 +158,19 @@ def slots(events):
             for nic in events if nic["kind"] == "nic"}
 
 
+def joined(events):
+    """The events with a window in each that has marks, made of the marks among them."""
+    marks = {event["mark"]: event for event in events if event["kind"] == "mark"}
+    found = []
+    for event in events:
+        begin, end = event.get("marks") or (0, 0)
+        if begin in marks and end in marks:
+            event = {**event, "window": window(marks[begin], marks[end])}
+        if event["kind"] != "mark":
+            found.append(event)
+    return found
+
+
 def inconsistencies(events):
     """Everything that should add up and does not, as sentences."""
     found = []
