@@ -108,6 +108,13 @@ class Profile(unittest.TestCase):
             self.assertAlmostEqual(got["split"]["handler"], 300 * 10 ** 6 / 1000)
             self.assertEqual(got["processor"], {"user": 1e5, "system": 2e5, "vcpus": 8e5})
 
+    def test_tick(self):
+        """A tick of user time that is more than all the thread had."""
+        one = run(E1000, "tcp_rr", 100, 1000)
+        one["window"]["stats"]["threads"][0].update(user_ns=10 ** 7, system_ns=-4 * 10 ** 6)
+        got = model.profile([one], {"vcpus": [], "nics": []})["processor"]
+        self.assertEqual((got["user"], got["system"]), (6e3, 0))
+
     def test_without_windows(self):
         """Another VMM's runs have no profile."""
         one = run(E1000, "tcp_rr", 100, 1000)

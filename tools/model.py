@@ -75,9 +75,12 @@ def time_split(run, seen):
 
 
 def processor_split(seen):
-    """Processor time of the threads, ns: the I/O thread's, and of all vCPUs together."""
+    """Processor time of the threads, ns: the I/O thread's, and of all vCPUs together. Of the
+    former the sum is exact, user time in steps of a tick: one may be more than all there was."""
     threads = windows.named(seen["stats"]["threads"])
-    return {"user": threads["io"]["user_ns"], "system": threads["io"]["system_ns"],
+    both = threads["io"]["user_ns"] + threads["io"]["system_ns"]
+    user = min(threads["io"]["user_ns"], both)
+    return {"user": user, "system": both - user,
             "vcpus": sum(thread["user_ns"] + thread["system_ns"]
                          for name, thread in threads.items() if str(name).startswith("vcpu"))}
 
