@@ -41,12 +41,12 @@ struct board {
 	struct nic *nic[OPTS_NICS_MAX];
 	unsigned n_nics;
 	struct sidecar *sidecar[OPTS_NICS_MAX]; /* NULL: that NIC wants no artificial exits */
-	FILE *stats;         /* NULL: none wanted */
-	int marks_fd;        /* -1: none wanted */
-	const char *flavour; /* of the host's KVM */
-	int serial2_fd;      /* ours to close; -1: none or inherited */
-	int signal_fd;       /* SIGINT, SIGTERM, SIGHUP; SIGUSR1 */
-	pthread_t io;        /* runs m.loop */
+	FILE *stats;                            /* NULL: none wanted */
+	int marks_fd;                           /* -1: none wanted */
+	const char *flavour;                    /* of the host's KVM */
+	int serial2_fd;                         /* ours to close; -1: none or inherited */
+	int signal_fd;                          /* SIGINT, SIGTERM, SIGHUP; SIGUSR1 */
+	pthread_t io;                           /* runs m.loop */
 	struct cputime main_cpu, io_cpu;
 	unsigned n_parts;    /* of the table that are built */
 	uint64_t start, end; /* loop_now() */
