@@ -67,8 +67,8 @@ PAYLOADS := $(patsubst guest/payload/%.S,$(BUILD)/payload/%.bin,$(wildcard guest
 PVH_GUESTS := $(patsubst guest/pvh/%.S,$(BUILD)/pvh/%.elf,$(wildcard guest/pvh/*.S))
 CHECK_LIBS = $(shell pkg-config --libs check)
 
-.PHONY: all help tests payloads guest-agent lab-leave check check-unit check-rungs check-kvm check-cli check-lab compare calibrate \
-	peers diagrams integrity lint fmt asan tsan tags install clean
+.PHONY: all help tests payloads guest-agent lab-leave check check-unit check-rungs check-kvm check-cli check-lab compare \
+	report calibrate peers diagrams integrity lint fmt asan tsan tags install clean
 .DELETE_ON_ERROR:
 
 all: $(BUILD)/duet
@@ -81,6 +81,7 @@ help:
 	@echo 'make check-cli    bad input, console         make lint   layers, format, cppcheck'
 	@echo 'make check-lab    stock guests in the lab    make install PREFIX=/usr/local'
 	@echo 'make calibrate    what each kind of exit costs, here and in the counted lab'
+	@echo 'make report       measures all, build/report/report.md with plots'
 	@echo 'make integrity    every byte checked'
 	@echo 'make peers        duet beside QEMU           make diagrams  docs/img, out of traces'
 
@@ -198,6 +199,12 @@ diagrams:
 	$(Q)tools/deps compare
 	$(Q)$(MAKE) --no-print-directory all guest-agent
 	$(Q)tools/diagrams
+
+# REPORT="--quick", "--from FILE"...: options of tools/report.
+report:
+	$(Q)tools/deps compare report
+	$(Q)$(MAKE) --no-print-directory all guest-agent
+	$(Q)tools/report $(REPORT)
 
 integrity:
 	$(Q)tools/deps compare

@@ -134,6 +134,25 @@ void nic_guest_fault(struct nic *n, const char *why)
 	trace(GUEST, "%s: %s", n->cfg.name, why);
 }
 
+/* Counters of one moment. */
+struct nic_counts {
+	struct nic_stat nic;
+	struct net_stat net;
+};
+
+/* While no frame is between NIC and backend, so that their figures agree. */
+static void nic_count(struct nic *n, struct nic_counts *s)
+{
+	lock_take(&n->work);
+#define X(name, what) s->nic.name = counter_get(&n->stat.name);
+	NIC_STATS(X)
+#undef X
+#define X(name, what) s->net.name = counter_get(&n->be->stat.name);
+	NET_STATS(X)
+#undef X
+	lock_drop(&n->work);
+}
+
 static void nic_lock_json(const char *name, const struct lock *l, struct json *j)
 {
 	json_open(j, name, '{');
@@ -149,39 +168,38 @@ static void nic_ratio_json(const char *name, const counter_t *a, const counter_t
 		json_double(j, name, (double)counter_get(a) / (double)counter_get(b));
 }
 
-static void nic_ratios_json(const struct nic *n, struct json *j)
+static void nic_ratios_json(const struct nic_counts *s, struct json *j)
 {
 	json_open(j, "ratios", '{');
-	nic_ratio_json("tx_frames_per_call", &n->stat.tx_frames, &n->be->stat.tx_calls, j);
-	nic_ratio_json("rx_frames_per_call", &n->stat.rx_frames, &n->be->stat.rx_calls, j);
-	nic_ratio_json("tx_frames_per_batch", &n->stat.tx_frames, &n->stat.tx_batches, j);
-	nic_ratio_json("rx_frames_per_batch", &n->stat.rx_frames, &n->stat.rx_batches, j);
-	nic_ratio_json("tx_frames_per_kick", &n->stat.tx_frames, &n->stat.tx_kicks, j);
-	nic_ratio_json("tx_frames_per_irq", &n->stat.tx_frames, &n->stat.irqs, j);
-	nic_ratio_json("rx_frames_per_irq", &n->stat.rx_frames, &n->stat.irqs, j);
+	nic_ratio_json("tx_frames_per_call", &s->nic.tx_frames, &s->net.tx_calls, j);
+	nic_ratio_json("rx_frames_per_call", &s->nic.rx_frames, &s->net.rx_calls, j);
+	nic_ratio_json("tx_frames_per_batch", &s->nic.tx_frames, &s->nic.tx_batches, j);
+	nic_ratio_json("rx_frames_per_batch", &s->nic.rx_frames, &s->nic.rx_batches, j);
+	nic_ratio_json("tx_frames_per_kick", &s->nic.tx_frames, &s->nic.tx_kicks, j);
+	nic_ratio_json("tx_frames_per_irq", &s->nic.tx_frames, &s->nic.irqs, j);
+	nic_ratio_json("rx_frames_per_irq", &s->nic.rx_frames, &s->nic.irqs, j);
 	json_close(j, '}');
 }
 
 void nic_stats_json(struct nic *n, struct json *j)
 {
 	char rungs[160];
+	struct nic_counts s;
 
+	nic_count(n, &s);
 	json_str(j, "name", n->cfg.name);
 	json_str(j, "model", n->ops->model);
 	json_str(j, "backend", n->be->name);
 	json_str(j, "ladder", ladder_string(n->cfg.rungs, rungs, sizeof(rungs)));
-#define X(name, what) json_u64(j, #name, counter_get(&n->stat.name));
+#define X(name, what) json_u64(j, #name, counter_get(&s.nic.name));
 	NIC_STATS(X)
 #undef X
 	json_open(j, "backend_stats", '{');
-	json_u64(j, "tx_calls", counter_get(&n->be->stat.tx_calls));
-	json_u64(j, "rx_calls", counter_get(&n->be->stat.rx_calls));
-	json_u64(j, "tx_drops", counter_get(&n->be->stat.tx_drops));
-	json_u64(j, "rx_drops", counter_get(&n->be->stat.rx_drops));
-	json_u64(j, "sw_segments", counter_get(&n->be->stat.sw_segments));
-	json_u64(j, "sw_csum_bytes", counter_get(&n->be->stat.sw_csum_bytes));
+#define X(name, what) json_u64(j, #name, counter_get(&s.net.name));
+	NET_STATS(X)
+#undef X
 	json_close(j, '}');
-	nic_ratios_json(n, j);
+	nic_ratios_json(&s, j);
 	json_open(j, "locks", '{');
 	nic_lock_json("work", &n->work, j);
 	nic_lock_json("lock", &n->lock, j);
@@ -193,28 +211,21 @@ void nic_stats_json(struct nic *n, struct json *j)
 		n->ops->stats(n, j);
 }
 
-static void nic_backend_print(const struct net *be, FILE *f)
+static void nic_counter_print(const char *name, const char *what, const counter_t *c, FILE *f)
 {
-	const struct net_stat *s = &be->stat;
-
-	fprintf(f,
-		"  %-16s %12" PRIu64 "  system calls to send, %" PRIu64 " to receive; %" PRIu64
-		" and %" PRIu64 " frames dropped;\n  %-16s %12s  %" PRIu64 " segments cut, %" PRIu64
-		" bytes checksummed in software\n",
-		be->name, counter_get(&s->tx_calls), counter_get(&s->rx_calls),
-		counter_get(&s->tx_drops), counter_get(&s->rx_drops), "", "",
-		counter_get(&s->sw_segments), counter_get(&s->sw_csum_bytes));
+	if (counter_get(c))
+		fprintf(f, "  %-16s %12" PRIu64 "  %s\n", name, counter_get(c), what);
 }
 
 void nic_stats_print(struct nic *n, FILE *f)
 {
 	fprintf(f, "%s (%s on %s)\n", n->cfg.name, n->ops->model, n->be->name);
-#define X(name, what)                                                                              \
-	if (counter_get(&n->stat.name))                                                            \
-		fprintf(f, "  %-16s %12" PRIu64 "  %s\n", #name, counter_get(&n->stat.name), what);
+#define X(name, what) nic_counter_print(#name, what, &n->stat.name, f);
 	NIC_STATS(X)
 #undef X
-	nic_backend_print(n->be, f);
+#define X(name, what) nic_counter_print("net " #name, what, &n->be->stat.name, f);
+	NET_STATS(X)
+#undef X
 	fprintf(f, "  %-16s %12" PRIu64 "  times contended, %.1f us in all\n", "work and lock",
 		counter_get(&n->work.contended) + counter_get(&n->lock.contended),
 		(double)acct_ns(counter_get(&n->work.ticks) + counter_get(&n->lock.ticks)) / 1e3);

@@ -11,13 +11,17 @@
  * nic      nic (interface), slot (PCI address), driver, version, mac, mtu, link, on (active
  *          offload flags), virtio_features (128 characters, bit 0 first; null if not virtio)
  * plan     runs, seconds (expected, all runs together)
- * run      nic (name given by --nic), driver, round (from 1), workload, unit, value (in that unit),
+ * run      nic (name given by --nic), interface, driver, round (from 1), workload, unit, value,
  *          bytes, count (transactions, datagrams; bytes for streams), seconds: all inside the
  *          measured window, which opens after warmup_ms and ends with the last arrival;
  *          sent, received, drops (datagrams of the whole run; null for TCP);
  *          median_us, p99_us (tcp_rr, else null); retransmits (of the sending half);
  *          cpu: shares of the guest's CPUs from /proc/stat over the whole run, warm-up included:
- *          busy, user, system, irq, softirq, steal (in no other, not in busy)
+ *          busy, user, system, irq, softirq, steal (in no other, not in busy);
+ *          total: bytes, transactions or datagrams of the whole run, warm-up included;
+ *          marks: [begin, end], labels of the VMM's marks around the job (null without --marks);
+ *          quiet_ns: of the time between them, after the last arrival, nothing came
+ * idle     marks, seconds: before the runs, all NICs up, nobody sends
  * test     nic, driver, test, bytes, seconds, sent, received, lost, duplicate, reordered,
  *          bad_bytes, first_bad, bad_frames, frame_sizes (different ones seen, UDP only),
  *          checksum_errors (of guest's and host's kernel together), retransmits, ok
@@ -84,6 +88,8 @@ static const char help[] =
 	"                      without warm-up; --workloads tcp_out:4M,tcp_rr:500 has\n"
 	"                      one for each\n"
 	"  --size BYTES        datagram payload (18)\n"
+	"  --marks 1           mark each run's begin and end for duet run --marks (0)\n"
+	"  --idle MS           before the runs: mark this much idle time (0: none)\n"
 	"options of integrity:\n"
 	"  --bytes N[k|M|G]    of TCP each way (100M)\n"
 	"  --datagrams N       each way, of all frame sizes from 60 to 1514 (100000)\n";

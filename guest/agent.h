@@ -63,7 +63,9 @@ struct session {
 	int data;
 	struct job job;
 	struct tally mine, peer;
-	char error[160]; /* set by session_fail() */
+	unsigned begin, end; /* the guest's marks around the job; 0: none */
+	uint64_t quiet_ns;   /* from the last arrival to the end mark, nothing came */
+	char error[160];     /* set by session_fail() */
 };
 
 struct workload {
@@ -139,6 +141,11 @@ int report_open(const char *path);
 void report(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void report_string(const char *text); /* quoted, with JSON's escapes */
 int report_flush(void);
+
+/* agent_mark.c: the VMM's figures of this moment, labelled. */
+int mark_open(void); /* 0, or -1 having said why */
+/* The label, from 1; 0 when mark_open() was not called. */
+unsigned mark_now(void);
 
 /* agent_features.c */
 void features_driver(const char *ifname, char driver[32], char version[32]);

@@ -7,11 +7,13 @@
 #include "guest/agent.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define RUN_NICS      8
 #define RUN_WORKLOADS 8
@@ -32,7 +34,8 @@ struct run_opts {
 	unsigned nics;
 	struct run_work workload[RUN_WORKLOADS];
 	unsigned workloads;
-	unsigned rounds, time_ms, warmup_ms, size, port, limit;
+	unsigned rounds, time_ms, warmup_ms, size, port, limit, idle_ms;
+	bool marks;
 	uint64_t count, bytes, datagrams;
 	const char *out;
 };
@@ -148,6 +151,12 @@ static int run_set(struct run_opts *o, const struct option *opt, const char *tex
 	case 'l':
 		o->limit = value;
 		break;
+	case 'i':
+		o->idle_ms = value;
+		break;
+	case 'm':
+		o->marks = value;
+		break;
 	}
 	return 0;
 }
@@ -167,6 +176,8 @@ static int run_parse(struct run_opts *o, int argc, char **argv)
 						 { "size", 1, NULL, 's' },
 						 { "port", 1, NULL, 'p' },
 						 { "limit", 1, NULL, 'l' },
+						 { "idle", 1, NULL, 'i' },
+						 { "marks", 1, NULL, 'm' },
 						 { 0 }
 	};
 	int c, index;
@@ -236,6 +247,26 @@ static void run_report_udp(uint64_t sent, uint64_t received)
 	       received, sent > received ? sent - received : 0);
 }
 
+static void run_report_mark_pair(unsigned begin, unsigned end)
+{
+	if (begin)
+		report("\"marks\":[%u,%u],", begin, end);
+	else
+		report("\"marks\":null,");
+}
+
+/* Everything the job did, warm-up included: what lies between its marks. */
+static uint64_t run_total(const struct workload *w, const struct tally *t)
+{
+	return w->udp && w->host_measures ? t->sent : t->received;
+}
+
+static void run_report_marks(const struct session *s, uint64_t total)
+{
+	report("\"total\":%" PRIu64 ",\"quiet_ns\":%" PRIu64 ",", total, s->quiet_ns);
+	run_report_mark_pair(s->begin, s->end);
+}
+
 static void run_report(const struct run_nic *nic, unsigned round, const struct session *s,
 		       const struct cpu_times *cpu)
 {
@@ -244,11 +275,12 @@ static void run_report(const struct run_nic *nic, unsigned round, const struct s
 	double seconds = (double)t->ns / NS_PER_SEC;
 	double rate = w->unit[0] == 'M' ? t->bytes * 8 / 1e6 : t->count;
 
-	report("{\"kind\":\"run\",\"nic\":\"%s\",\"driver\":\"%s\",\"round\":%u,"
+	report("{\"kind\":\"run\",\"nic\":\"%s\",\"interface\":\"%s\",\"driver\":\"%s\",\"round\":%"
+	       "u,"
 	       "\"workload\":\"%s\",\"unit\":\"%s\",\"value\":%.3f,\"bytes\":%" PRIu64
 	       ",\"count\":%" PRIu64 ",\"seconds\":%.6f,\"warmup_ms\":%u,",
-	       nic->name, nic->driver, round, w->name, w->unit, rate / seconds, t->bytes, t->count,
-	       seconds, s->job.warmup_ms);
+	       nic->name, nic->ifname, nic->driver, round, w->name, w->unit, rate / seconds,
+	       t->bytes, t->count, seconds, s->job.warmup_ms);
 	if (w->udp)
 		run_report_udp(t->sent, t->received);
 	else
@@ -258,6 +290,7 @@ static void run_report(const struct run_nic *nic, unsigned round, const struct s
 	else
 		report("\"median_us\":null,\"p99_us\":null,");
 	report("\"retransmits\":%" PRIu64 ",", s->mine.retransmits + s->peer.retransmits);
+	run_report_marks(s, run_total(w, t));
 	run_report_cpu(cpu);
 }
 
@@ -296,14 +329,32 @@ static void run_report_plan(unsigned runs, double seconds)
 	report_flush();
 }
 
+/* What the drivers do unasked: all NICs are up, and nobody sends. */
+static void run_idle(unsigned ms)
+{
+	struct timespec left = { .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * NS_PER_MS };
+	uint64_t start = clock_ns();
+	unsigned begin = mark_now(), end;
+
+	while (nanosleep(&left, &left) && errno == EINTR)
+		;
+	end = mark_now();
+	report("{\"kind\":\"idle\",");
+	run_report_mark_pair(begin, end);
+	report("\"seconds\":%.6f}\n", (double)(clock_ns() - start) / NS_PER_SEC);
+	report_flush();
+}
+
 int run_main(int argc, char **argv)
 {
 	struct run_opts o = run_defaults;
 	unsigned errors = 0, runs;
 
 	run_add_workloads(&o, "tcp_out,tcp_in,tcp_rr,udp_out,udp_in");
-	if (run_parse(&o, argc, argv))
+	if (run_parse(&o, argc, argv) || (o.marks && mark_open()))
 		return 2;
+	if (o.idle_ms)
+		run_idle(o.idle_ms);
 	runs = o.rounds * o.workloads * o.nics;
 	run_report_plan(runs, runs * (o.time_ms + o.warmup_ms) / 1e3);
 	for (unsigned round = 1; round <= o.rounds; round++) {

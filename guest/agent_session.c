@@ -165,9 +165,22 @@ static int session_request(struct session *s, const char *ifname, struct in_addr
 	return net_connect(s->data, host, port) ? session_fail(s, "data connection") : 0;
 }
 
-int session_run_guest(struct session *s, const char *ifname, struct in_addr host, unsigned port)
+/* From before the request: the host may send as soon as it has that. */
+static int session_marked(struct session *s, const char *ifname, struct in_addr host)
 {
 	const struct workload *w = workload_find(s->job.work);
+	int ret;
+
+	s->begin = mark_now();
+	ret = session_request(s, ifname, host);
+	if (!ret)
+		ret = session_do(s, w, w->guest);
+	s->end = mark_now();
+	return ret;
+}
+
+int session_run_guest(struct session *s, const char *ifname, struct in_addr host, unsigned port)
+{
 	int ret = -1;
 
 	s->data = -1;
@@ -176,7 +189,7 @@ int session_run_guest(struct session *s, const char *ifname, struct in_addr host
 		return session_fail(s, ifname);
 	if (net_connect(s->ctl.fd, host, port))
 		session_fail(s, "connecting to the host half");
-	else if (!session_request(s, ifname, host) && !session_do(s, w, w->guest))
+	else if (!session_marked(s, ifname, host))
 		ret = session_read_result(s);
 	if (s->data >= 0)
 		close(s->data);

@@ -89,26 +89,26 @@ static int rr_once(struct session *s)
 	return n == 1 ? 0 : session_fail(s, "recv");
 }
 
-static int rr_warm_up(struct session *s)
+/* *n: transactions. */
+static int rr_warm_up(struct session *s, uint64_t *n)
 {
 	uint64_t start = clock_ns();
-	unsigned n = 0;
 
 	do {
 		if (rr_once(s))
 			return -1;
-		n++;
-	} while (s->job.count ? n < RR_WARMUP : clock_ns() - start < s->job.warmup_ms * NS_PER_MS);
+		++*n;
+	} while (s->job.count ? *n < RR_WARMUP : clock_ns() - start < s->job.warmup_ms * NS_PER_MS);
 	return 0;
 }
 
 static int rr_ping(struct session *s)
 {
 	static struct hist hist;
-	uint64_t start, before, now;
+	uint64_t start, before, now, warmup = 0;
 
 	memset(&hist, 0, sizeof(hist));
-	if (rr_nodelay(s) || rr_warm_up(s))
+	if (rr_nodelay(s) || rr_warm_up(s, &warmup))
 		return -1;
 	start = before = now = clock_ns();
 	while (!watchdog_fired && (s->job.count ? hist.total < s->job.count
@@ -119,6 +119,7 @@ static int rr_ping(struct session *s)
 		hist_add(&hist, now - before);
 		before = now;
 	}
+	s->mine.sent = s->mine.received = warmup + hist.total;
 	s->mine.count = s->mine.bytes = hist.total;
 	s->mine.ns = now - start;
 	s->mine.median_ns = hist_quantile(&hist, 0.5);
@@ -182,6 +183,7 @@ static int flood_receive(struct session *s)
 	}
 	if (watchdog_fired)
 		return session_fail(s, "recv");
+	s->quiet_ns = m.last_ns ? clock_ns() - m.last_ns : 0;
 	return session_read_end(s, &s->mine.sent) ? -1 : work_result(s, &m);
 }
 

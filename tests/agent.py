@@ -139,6 +139,12 @@ class Bench:
             "--datagrams", "3000", *options), stdout=subprocess.PIPE, text=True, check=False)
         return done.returncode, [json.loads(line) for line in done.stdout.splitlines()]
 
+    def measure(self, *options, wrap=()):
+        """Exit status and events of a measuring run."""
+        done = subprocess.run(self.inside(*wrap, self.agent, "run", "--nic", f"wire=guest,{HOST}",
+                                          *options), stdout=subprocess.PIPE, text=True, check=False)
+        return done.returncode, [json.loads(line) for line in done.stdout.splitlines()]
+
     def end(self):
         """Stops what was started."""
         for process in (self.server, self.guest):
@@ -214,7 +220,30 @@ def check_cut(bench):
     assert "watchdog" in errors[0]["error"], errors[0]
 
 
-CHECKS = (check_clean, check_lose, check_repeat, check_delay, check_flip, check_swap, check_cut)
+def check_run_lines(bench):
+    """A measuring run says how much it did in all, and how long it was quiet at its end."""
+    bench.wire.begin(None)
+    status, events = bench.measure("--workloads", "tcp_rr,udp_in", "--time", "200", "--warmup",
+                                   "100", "--rounds", "1", "--idle", "150")
+    runs = {event["workload"]: event for event in events if event["kind"] == "run"}
+    assert status == 0 and set(runs) == {"tcp_rr", "udp_in"}, events
+    for line in runs.values():
+        assert line["marks"] is None and line["interface"] == "guest", line
+        assert line["total"] > line["count"] > 0, line
+    assert runs["tcp_rr"]["quiet_ns"] == 0, runs
+    assert 240e6 < runs["udp_in"]["quiet_ns"] < 3e9, runs
+    idle = [event for event in events if event["kind"] == "idle"]
+    assert len(idle) == 1 and idle[0]["marks"] is None and 0.15 <= idle[0]["seconds"] < 5, idle
+
+
+def check_no_mark_port(bench):
+    """Marks that cannot be made are said, and nothing is measured."""
+    status, events = bench.measure("--marks", "1", wrap=("setpriv", "--bounding-set=-sys_rawio"))
+    assert status == 2 and not events, (status, events)
+
+
+CHECKS = (check_run_lines, check_no_mark_port, check_clean, check_lose, check_repeat, check_delay,
+          check_flip, check_swap, check_cut)
 
 
 def run(agent):

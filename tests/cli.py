@@ -10,6 +10,7 @@ network live in a private network namespace. What cannot be tested here is skipp
 says why. Exit status 0: no failure.
 """
 import gzip
+import json
 import os
 import pty
 import re
@@ -22,11 +23,15 @@ import tempfile
 import termios
 import time
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tools"))
+import windows  # noqa: E402
+
 BUILD = os.path.abspath(sys.argv[1]) if len(sys.argv) > 1 else "build"
 DUET = f"{BUILD}/duet"
 MONITOR = f"{BUILD}/pvh/monitor.elf"
 ACCESSES = f"{BUILD}/pvh/accesses.elf"
 FRAMES = f"{BUILD}/pvh/frames.elf"
+MARKS = f"{BUILD}/pvh/marks.elf"
 CASES = []
 
 
@@ -104,8 +109,8 @@ def help_is_complete():
     for args in (["help"], ["run", "--help"], ["run", "-h"], ["-h"], ["--help"]):
         said = expect(run(*args), 0, "usage")
         assert max(len(line) for line in said.splitlines()) <= 80, "a line is over 80 columns"
-    for option in ("kernel", "initrd", "append", "memory", "cpus", "net", "stats", "trace",
-                   "serial2", "help", "version"):
+    for option in ("kernel", "initrd", "append", "memory", "cpus", "net", "stats", "marks",
+                   "trace", "serial2", "help", "version"):
         expect(run("run", "--help"), 0, "--" + option)
 
 
@@ -167,7 +172,7 @@ def trace_classes():
 @case
 def output_files():
     """an output file that cannot be written is said before the guest starts"""
-    for option in ("--stats", "--trace-file", "--serial2"):
+    for option in ("--stats", "--marks", "--trace-file", "--serial2"):
         expect(boot(option, "/nonexistent/dir/file", "--trace", "net"), 2,
                "/nonexistent/dir/file", "No such file")
 
@@ -492,7 +497,6 @@ def escape_keys():
 @case
 def stats_file():
     """--stats leaves JSON with the run's facts"""
-    import json
     path = f"{SCRATCH}/stats.json"
     g = Guest("--stats", path, "-n", "e1000,null", "-n", "virtio,loop")
     g.read_until("ready")
@@ -523,7 +527,6 @@ def touched(accounts):
 @case
 def stats_are_exact():
     """a guest that does known accesses: every count is right, and none is left over"""
-    import json
     need_kvm()
     path = f"{SCRATCH}/exact.json"
     for cpus in ("1", "2"):
@@ -557,7 +560,6 @@ def stats_are_exact():
 @case
 def artificial_exits():
     """--net exits=N makes N exits for each frame that the guest sends, on either NIC"""
-    import json
     need_kvm()
     path = f"{SCRATCH}/extra.json"
     for e1000, virtio in ((0, 0), (1, 0), (7, 1000)):
@@ -573,7 +575,6 @@ def artificial_exits():
 @case
 def calibrate():
     """calibrate measures exits, or says why it cannot; bad numbers are refused"""
-    import json
     refused("samples", "1 to 10000")("calibrate", "-n", "0")
     need_kvm()
     result = run("calibrate", "--json", "-n", "2", timeout=600)
@@ -586,6 +587,47 @@ def calibrate():
         assert "median_ns" in kind if kind["available"] else kind["why"], kind
     table = expect(run("calibrate", "-n", "1", timeout=600), 0, r"(?m)^pio_write +[\d.-]+ ")
     assert all(re.search(rf"(?m)^{name} ", table) for name in kinds), table
+
+
+def marking(path):
+    """Run the guest that marks its work, with marks to PATH (None: nowhere)."""
+    need_kvm()
+    marks = ["--marks", path] if path else []
+    return run("run", "-k", MARKS, "-m", "64M", "-n", "e1000,null", "--stats",
+               f"{SCRATCH}/marking.json", *marks)
+
+
+@case
+def marks_make_windows():
+    """a guest marks its work: the difference of two marks is what lay between, exactly"""
+    path = f"{SCRATCH}/marks.jsonl"
+    expect(marking(path), 42)
+    marks = windows.read_marks(path)
+    assert [mark["mark"] for mark in marks] == [7, 8], marks
+    window = windows.window(*marks)
+    stats = window["stats"]
+    assert touched(stats["nics"][0]["registers"]) == {"TDT": (0, 100), "ICR": (9, 0)}, stats
+    assert stats["nics"][0]["tx_kicks"] == 100, stats
+    # The begin mark's own exit is in: its handler ends after its figures were taken.
+    assert stats["vcpus"][0]["exits"] == {"io": 1, "mmio": 109}, stats["vcpus"]
+    assert touched(stats["buses"]["pio"]["regions"]) == {"mark": (0, 1)}, stats["buses"]
+    assert stats["marks"] == {"taken": 1, "lost": 0, "guest_faults": 0}, stats
+    assert windows.complaints(window) == [], window
+
+
+@case
+def marks_only_on_demand():
+    """without --marks the port is not there, and the guest can tell"""
+    expect(marking(None), 1)
+
+
+@case
+def marks_file_full():
+    """a full disk loses marks, says so once, and the guest runs on"""
+    said = expect(marking("/dev/full"), 42, "--marks /dev/full: marks are lost: No space left")
+    assert said.count("marks are lost") == 1, said
+    with open(f"{SCRATCH}/marking.json", encoding="utf-8") as f:
+        assert json.load(f)["marks"] == {"taken": 2, "lost": 2, "guest_faults": 0}
 
 
 def rows(table):
@@ -609,7 +651,6 @@ def stats_table():
 
 def live_stats(g, path):
     """Ask a running guest for its figures, and wait until they are in the file."""
-    import json
     os.truncate(path, 0)
     g.p.send_signal(signal.SIGUSR1)
     for _ in range(1000):

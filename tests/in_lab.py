@@ -16,6 +16,8 @@ import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tools"))
+import windows  # noqa: E402
 BUILD = pathlib.Path(os.environ.get("BUILD") or ROOT / "build").resolve()
 GUEST = BUILD / "guest"
 CASES = []
@@ -123,6 +125,25 @@ def diagrams():
             assert r.returncode == 0, f"{nic} {way}: {r.stderr}"
             places = [r.stdout.find(f">{label}") for label in labels]
             assert -1 not in places and places == sorted(places), f"{nic} {way}: {r.stdout}"
+
+
+@case
+def marks():
+    """each run's counters between its marks: every frame is accounted for, the host agrees"""
+    lines = boot("bench", "--marks", "--set", "rounds=1", "--set", "count=600", "--set",
+                 "workloads=tcp_rr,udp_out,udp_in", "--set", "idle=500")
+    seen = only(lines, "run")
+    assert len(seen) == 6 and len(only(lines, "idle")) == 1, lines
+    for line in seen + only(lines, "idle"):
+        assert not windows.complaints(line["window"]), windows.complaints(line["window"])
+    for line in seen:
+        nic = line["window"]["stats"]["nics"][0 if line["nic"] == "e1000" else 1]
+        if line["workload"] != "udp_in":
+            assert nic["tx_frames"] >= 300, nic   # datagrams may wait in the driver at the end
+        if line["workload"] != "udp_out":
+            assert nic["rx_frames"] >= line["total"], (nic, line)
+    stats = only(lines, "stats")[0]
+    assert not windows.tap_complaints(stats["stats"], stats["taps"]), stats["taps"]
 
 
 @case

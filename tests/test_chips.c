@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* test_chips.c: RTC, i8042, ACPI fixed hardware and the debug-exit port. */
+/* test_chips.c: RTC, i8042, ACPI fixed hardware, the ports for debug exit and marks. */
 #include "devices/acpi_pm.h"
 #include "devices/debug_exit.h"
 #include "devices/i8042.h"
+#include "devices/mark.h"
 #include "devices/rtc.h"
 #include "tests/check_main.h"
 #include "tests/rig/fake_machine.h"
@@ -17,6 +18,15 @@ static struct rtc *rtc;
 static struct i8042 *i8042;
 static struct acpi_pm *pm;
 static struct debug_exit *debug_exit;
+static struct mark *mark;
+static uint32_t mark_label, mark_calls; /* of mark_note() */
+
+static void mark_note(void *ctx, uint32_t label)
+{
+	ck_assert_ptr_eq(ctx, &mark_label);
+	mark_label = label;
+	mark_calls++;
+}
 
 static void setup(void)
 {
@@ -25,7 +35,9 @@ static void setup(void)
 	i8042 = i8042_new(&f->m);
 	pm = acpi_pm_new(&f->m);
 	debug_exit = debug_exit_new(&f->m);
-	ck_assert(rtc && i8042 && pm && debug_exit);
+	mark = mark_new(&f->m, mark_note, &mark_label);
+	mark_label = mark_calls = 0;
+	ck_assert(rtc && i8042 && pm && debug_exit && mark);
 }
 
 static void teardown(void)
@@ -34,6 +46,7 @@ static void teardown(void)
 	i8042_free(i8042);
 	acpi_pm_free(pm);
 	debug_exit_free(debug_exit);
+	mark_free(mark);
 	fake_machine_free(f);
 }
 
@@ -392,6 +405,49 @@ START_TEST(debug_exit_takes_bytes_only)
 }
 END_TEST
 
+/* --- marks ----------------------------------------------------------------------------- */
+
+START_TEST(mark_hands_over_its_label_and_is_counted)
+{
+	setup();
+	ck_assert_uint_eq(in(PORT_MARK, 4), 0);
+	out(PORT_MARK, 4, 0xdeadbeef);
+	ck_assert_uint_eq(mark_label, 0xdeadbeef);
+	out(PORT_MARK, 4, 0);
+	ck_assert_uint_eq(mark_label, 0);
+	ck_assert_uint_eq(in(PORT_MARK, 4), 2);
+	ck_assert_uint_eq(mark_calls, 2);
+	teardown();
+}
+END_TEST
+
+START_TEST(mark_takes_32_bits_at_its_port_only)
+{
+	setup();
+	out(PORT_MARK, 1, 1);
+	out(PORT_MARK, 2, 1);
+	out(PORT_MARK + 1, 4, 1);
+	out(PORT_MARK - 1, 4, 1);
+	ck_assert_uint_eq(in(PORT_MARK, 1), 0xff);
+	ck_assert_uint_eq(mark_calls, 0);
+	ck_assert_uint_eq(mark_taken(mark), 0);
+	teardown();
+}
+END_TEST
+
+START_TEST(marks_beyond_the_bound_are_guest_faults)
+{
+	setup();
+	for (unsigned i = 0; i < MARK_MAX + 3; i++)
+		out(PORT_MARK, 4, i);
+	ck_assert_uint_eq(mark_calls, MARK_MAX);
+	ck_assert_uint_eq(mark_label, MARK_MAX - 1);
+	ck_assert_uint_eq(mark_taken(mark), MARK_MAX);
+	ck_assert_uint_eq(mark_faults(mark), 3);
+	teardown();
+}
+END_TEST
+
 /* --- all ------------------------------------------------------------------------------- */
 
 START_TEST(taken_ports_make_new_fail_with_errno)
@@ -403,6 +459,7 @@ START_TEST(taken_ports_make_new_fail_with_errno)
 	ck_assert_ptr_null(i8042_new(&f->m));
 	ck_assert_ptr_null(acpi_pm_new(&f->m));
 	ck_assert_ptr_null(debug_exit_new(&f->m));
+	ck_assert_ptr_null(mark_new(&f->m, mark_note, NULL));
 	i8042_free(NULL);
 	ck_assert_uint_eq(cmos_read(0x0d), 0x80); /* the first ones are unharmed */
 	ck_assert_uint_eq(in(0x64, 1), 1);
@@ -446,6 +503,9 @@ static const struct test_entry tests[] = {
 	T(pm_timer_counts_at_its_rate),
 	T(debug_exit_hands_over_the_code),
 	T(debug_exit_takes_bytes_only),
+	T(mark_hands_over_its_label_and_is_counted),
+	T(mark_takes_32_bits_at_its_port_only),
+	T(marks_beyond_the_bound_are_guest_faults),
 	T(taken_ports_make_new_fail_with_errno),
 	T(free_gives_the_ports_back),
 };

@@ -149,6 +149,7 @@ START_TEST(tso_frame_is_cut_for_a_backend_that_cannot)
 		ck_assert_mem_eq(&s->hdr, &finished, sizeof(finished));
 		summed += s->len - h.csum_start;
 	}
+	ck_assert_uint_eq(counter_get(&f->net.stat.sw_frames), 1);
 	ck_assert_uint_eq(counter_get(&f->net.stat.sw_segments), nr);
 	ck_assert_uint_eq(counter_get(&f->net.stat.sw_csum_bytes), summed);
 	ck_assert_uint_eq(counter_get(&f->net.stat.tx_drops), 0);
@@ -169,6 +170,8 @@ START_TEST(again_on_the_first_segment_leaves_the_frame_to_the_caller)
 	ck_assert_int_eq(send_bytes(&f->net, &h, buf, len), -EAGAIN);
 	ck_assert_uint_eq(f->sent_nr, 0);
 	ck_assert_uint_eq(counter_get(&f->net.stat.tx_drops), 0);
+	ck_assert_uint_eq(counter_get(&f->net.stat.sw_frames), 0);
+	ck_assert_uint_eq(counter_get(&f->net.stat.sw_segments), 0);
 	h.gso_type = h.gso_size = 0;
 	ck_assert_int_eq(send_bytes(&f->net, &h, buf, len), -EAGAIN);
 	loop_once(l, 0);
@@ -192,7 +195,10 @@ START_TEST(again_on_a_later_segment_drops_the_rest_and_counts)
 	ck_assert_int_eq(send_bytes(&f->net, &h, buf, len), 0);
 	ck_assert_uint_eq(f->sent_nr, (unsigned)_i);
 	ck_assert_uint_eq(f->sends, (unsigned)_i + 1); /* and no more tries */
+	/* One frame = what went out + what was dropped, as struct net_stat has it. */
 	ck_assert_uint_eq(counter_get(&f->net.stat.tx_drops), 1);
+	ck_assert_uint_eq(counter_get(&f->net.stat.sw_frames), 1);
+	ck_assert_uint_eq(counter_get(&f->net.stat.sw_segments), (unsigned)_i + 1);
 	net_close(&f->net);
 }
 END_TEST

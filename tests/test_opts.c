@@ -42,10 +42,11 @@ END_TEST
 START_TEST(run_takes_every_option_in_both_forms)
 {
 	static const char *const lines[] = {
-		"run -k K -i I -a A -m 1G -c 4 -n e1000,null --stats S --stats - --trace net,irq "
-		"--trace-file F --serial2 O -q",
+		"run -k K -i I -a A -m 1G -c 4 -n e1000,null --stats S --stats - --marks M "
+		"--trace net,irq --trace-file F --serial2 O -q",
 		"run --kernel K --initrd I --append A --memory 1G --cpus 4 --net e1000,null "
-		"--stats=S --stats-table --trace=net,irq --trace-file=F --serial2=O --quiet",
+		"--stats=S --marks=M --stats-table --trace=net,irq --trace-file=F --serial2=O "
+		"--quiet",
 	};
 
 	ck_assert_int_eq(parse(lines[_i]), 0);
@@ -56,6 +57,7 @@ START_TEST(run_takes_every_option_in_both_forms)
 	ck_assert_uint_eq(o.cpus, 4);
 	ck_assert_uint_eq(o.n_nics, 1);
 	ck_assert_str_eq(o.stats, "S");
+	ck_assert_str_eq(o.marks, "M");
 	ck_assert(o.stats_table);
 	ck_assert_str_eq(o.trace, "net,irq");
 	ck_assert_str_eq(o.trace_file, "F");
@@ -352,7 +354,7 @@ START_TEST(help_fits_the_terminal_and_names_every_option)
 		"--kernel",    "--initrd",      "--append",  "--memory",     "--cpus",
 		"--net",       "--stats",       "--trace ",  "--trace-file", "--serial2",
 		"--quiet",     "--help",        "--version", "exits",        "mmio",
-		"exit status", "--stats-table", "ladder=",   "poll-us="
+		"exit status", "--stats-table", "ladder=",   "poll-us=",     "--marks"
 	};
 	char *text = NULL;
 	size_t size, col = 0;

@@ -37,6 +37,24 @@ START_TEST(json_nests_escapes_and_separates)
 }
 END_TEST
 
+START_TEST(json_on_one_line_has_one_line_break)
+{
+	char text[128] = "";
+	struct json j = { .f = fmemopen(text, sizeof(text), "w"), .one_line = true };
+
+	json_open(&j, NULL, '{');
+	json_u64(&j, "n", 1);
+	json_open(&j, "list", '[');
+	json_open(&j, NULL, '{');
+	json_str(&j, "s", "a\nb");
+	json_close(&j, '}');
+	json_close(&j, ']');
+	json_close(&j, '}');
+	fclose(j.f);
+	ck_assert_str_eq(text, "{\"n\": 1,\"list\": [{\"s\": \"a\\u000ab\"}]}\n");
+}
+END_TEST
+
 START_TEST(trace_classes_add_up)
 {
 	trace_mask = 0;
@@ -123,6 +141,7 @@ END_TEST
 
 static const struct test_entry tests[] = {
 	T(json_nests_escapes_and_separates),
+	T(json_on_one_line_has_one_line_break),
 	T(trace_classes_add_up),
 	T(unknown_trace_class_is_pointed_at_and_changes_nothing),
 	T(trace_line_has_class_function_and_text),

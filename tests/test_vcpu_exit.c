@@ -396,13 +396,17 @@ START_TEST(turn_is_split_without_a_rest)
 	t = &cpu.time[slot];
 	mark = acct_now() - 1000;
 	cpu.mark = mark;
-	vcpu_time_add(&cpu, reasons[_i], mark + 600, 100);
+	vcpu_time_exit(&cpu, reasons[_i], mark + 600);
+	ck_assert_uint_eq(counter_get(&t->kvm), 600);
+	ck_assert_uint_eq(counter_get(&t->handler), 0);
+	vcpu_time_handled(&cpu, reasons[_i], 100);
 	ck_assert_uint_eq(counter_get(&t->kvm), 600);
 	ck_assert_uint_eq(counter_get(&t->wait), 100);
 	ck_assert_uint_ge(counter_get(&t->handler), 300);
 	ck_assert_uint_eq(counter_get(&t->kvm) + counter_get(&t->handler) + counter_get(&t->wait),
 			  counter_get(&cpu.mark) - mark);
-	vcpu_time_add(&cpu, reasons[_i], counter_get(&cpu.mark) + 7, UINT64_MAX);
+	vcpu_time_exit(&cpu, reasons[_i], counter_get(&cpu.mark) + 7);
+	vcpu_time_handled(&cpu, reasons[_i], UINT64_MAX);
 	ck_assert_uint_eq(counter_get(&t->kvm), 607);
 	ck_assert_uint_eq(counter_get(&t->kvm) + counter_get(&t->handler) + counter_get(&t->wait),
 			  counter_get(&cpu.mark) - mark);

@@ -89,7 +89,7 @@ def first_line(command):
 
 # ---- JSON lines ----
 
-class Events:
+class Lines:
     """Follows a growing file of JSON lines."""
 
     def __init__(self, path):
@@ -109,6 +109,15 @@ class Events:
         lines = (self.rest + data).split(b"\n")
         self.rest = lines.pop()
         return [event for event in map(self.parse, lines) if event]
+
+    @staticmethod
+    def parse(line):
+        """A line as an object."""
+        return json.loads(line) if line.strip() else None
+
+
+class Events(Lines):
+    """The same for what comes over a serial port."""
 
     @staticmethod
     def parse(line):
@@ -208,6 +217,7 @@ class Machine:
     serial2: pathlib.Path
     stats: pathlib.Path
     trace: pathlib.Path = None   # duet's data path, if wanted
+    marks: pathlib.Path = None   # duet's figures of moments that the guest marks, if wanted
 
 
 def duet_command(machine):
@@ -220,7 +230,7 @@ def duet_command(machine):
     for nic, tap in zip(machine.nics, machine.taps):
         model, comma, keys = nic.partition(",")
         command += ["-n", f"{model},tap={tap}{comma}{keys}"]
-    return command
+    return command + (["--marks", machine.marks] if machine.marks else [])
 
 
 # What QEMU's backend and device are told for a NIC; vhost is virtio-net served by the kernel.
@@ -294,6 +304,13 @@ def taps(count):
     finally:
         for name in made:
             ip("tuntap", "del", "dev", name, "mode", "tap")
+
+
+def tap_counters(name):
+    """What the host's kernel counted of a tap; "rx" is what came out of the VMM."""
+    folder = pathlib.Path(f"/sys/class/net/{name}/statistics")
+    return {"name": name, **{counter: int((folder / counter).read_text()) for counter in
+                             ("rx_packets", "tx_packets", "rx_dropped", "tx_dropped")}}
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@
 #include "devices/acpi_pm.h"
 #include "devices/debug_exit.h"
 #include "devices/i8042.h"
+#include "devices/mark.h"
 #include "devices/nic.h"
 #include "devices/rtc.h"
 #include "devices/serial.h"
@@ -81,6 +82,10 @@ static int make_outputs(struct board *b)
 
 	if (o->stats && !(b->stats = fopen(o->stats, "we")))
 		return board_fail(EXIT_USAGE, "--stats %s: %s", o->stats, strerror(errno));
+	b->marks_fd =
+		o->marks ? open(o->marks, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666) : -1;
+	if (o->marks && b->marks_fd < 0)
+		return board_fail(EXIT_USAGE, "--marks %s: %s", o->marks, strerror(errno));
 	err = o->trace_file ? trace_open(o->trace_file) : 0;
 	if (err)
 		return board_fail(EXIT_USAGE, "--trace-file %s: %s", o->trace_file, strerror(-err));
@@ -102,6 +107,8 @@ static void free_outputs(struct board *b)
 	if (b->serial2_fd >= 0)
 		close(b->serial2_fd);
 	trace_close();
+	if (b->marks_fd >= 0 && close(b->marks_fd) < 0)
+		log_error("--marks %s: %s", b->o->marks, strerror(errno));
 	if (b->stats && fclose(b->stats) != 0)
 		log_error("--stats %s: %s", b->o->stats, strerror(errno));
 }
@@ -273,6 +280,19 @@ static void free_debug_exit(struct board *b)
 	debug_exit_free(b->debug_exit);
 }
 
+static int make_mark(struct board *b)
+{
+	if (!b->o->marks)
+		return 0;
+	b->mark = mark_new(&b->m, board_mark, b);
+	return board_made(b->mark, "marks");
+}
+
+static void free_mark(struct board *b)
+{
+	mark_free(b->mark);
+}
+
 static int make_pci(struct board *b)
 {
 	b->pci = pci_host_new(&b->m);
@@ -402,6 +422,7 @@ static const struct board_part {
 	{ make_i8042, free_i8042 },           /* PORT_I8042                          */
 	{ make_pm, free_pm },                 /* PORT_ACPI_PM          GSI_SCI       */
 	{ make_debug_exit, free_debug_exit }, /* PORT_DEBUG_EXIT                     */
+	{ make_mark, free_mark },             /* PORT_MARK, if --marks               */
 	{ make_pci, free_pci },               /* PORT_PCI_CONFIG                     */
 	{ make_nics, free_nics },             /* PCI slots 1..  GSI_PCI_BASE.., MSI-X */
 	{ make_vcpus, free_vcpus },           /* threads "vcpu0"..                   */
@@ -453,7 +474,8 @@ int board_build(struct board *b, const struct opts *o)
 	memset(b, 0, sizeof(*b));
 	b->o = o;
 	b->kvm.dev = b->kvm.vm = -1;
-	b->serial2_fd = b->signal_fd = -1;
+	b->serial2_fd = b->signal_fd = b->marks_fd = -1;
+	b->flavour = probe_flavour();
 	b->m.irq = board_irq;
 	b->m.irq_eoi = board_irq_eoi;
 	b->m.stop = board_stop;
@@ -571,7 +593,7 @@ static void board_report(const struct board *b)
 	for (unsigned i = 0; i < b->o->cpus; i++)
 		if (b->vcpu[i].why[0])
 			log_error("%s", b->vcpu[i].why);
-	if (b->why == STOP_CRASH && !strcmp(probe_flavour(), "software"))
+	if (b->why == STOP_CRASH && !strcmp(b->flavour, "software"))
 		log_error("this host's KVM is software: duet probe says what it can run");
 }
 
@@ -582,7 +604,7 @@ int board_run(const struct opts *o)
 
 	if (!status) {
 		log_info("booting %s: %u vCPU%s, %" PRIu64 " MiB, KVM on %s", o->kernel, o->cpus,
-			 o->cpus > 1 ? "s" : "", o->memory >> 20, probe_flavour());
+			 o->cpus > 1 ? "s" : "", o->memory >> 20, b.flavour);
 		status = board_start(&b);
 	}
 	if (!status) {

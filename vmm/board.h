@@ -36,17 +36,22 @@ struct board {
 	struct i8042 *i8042;
 	struct acpi_pm *pm;
 	struct debug_exit *debug_exit;
+	struct mark *mark; /* NULL unless --marks */
 	struct pci_host *pci;
 	struct nic *nic[OPTS_NICS_MAX];
 	unsigned n_nics;
 	struct sidecar *sidecar[OPTS_NICS_MAX]; /* NULL: that NIC wants no artificial exits */
 	FILE *stats;                            /* NULL: none wanted */
+	int marks_fd;                           /* -1: none wanted */
+	const char *flavour;                    /* of the host's KVM */
 	int serial2_fd;                         /* ours to close; -1: none or inherited */
 	int signal_fd;                          /* SIGINT, SIGTERM, SIGHUP; SIGUSR1 */
 	pthread_t io;                           /* runs m.loop */
 	struct cputime main_cpu, io_cpu;
 	unsigned n_parts;    /* of the table that are built */
 	uint64_t start, end; /* loop_now() */
+	/* within mark's lock; any thread may read: */
+	counter_t marks_lost; /* for want of room in the file */
 	/* any thread: */
 	_Atomic bool stopping; /* the first to set it writes why and code... */
 	int stop_fd;           /* ...before this eventfd, which the main thread waits for */
@@ -74,6 +79,9 @@ int board_exit_status(const struct board *b);
  * and the table to stderr. At the end, or (main thread) while the guest runs. */
 void board_stats_end(struct board *b);
 void board_stats_now(struct board *b);
+
+/* A mark_fn: one line in the --marks file. What the file cannot take is lost, and said. */
+void board_mark(void *board, uint32_t label);
 
 /* The machine's counters as one JSON object; as a table of those that are not 0. */
 void board_stats_json(struct board *b, FILE *f);

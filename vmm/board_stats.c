@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* board_stats.c: what --stats writes, at the end or while the guest runs. */
+#include "devices/mark.h"
 #include "devices/nic.h"
 #include "vmm/board.h"
 #include "vmm/log.h"
-#include "vmm/probe.h"
 
 #include <errno.h>
 #include <string.h>
@@ -99,25 +99,85 @@ static void stats_nics(struct board *b, struct json *j)
 	json_close(j, ']');
 }
 
+static void stats_marks(struct board *b, struct json *j)
+{
+	if (!b->mark)
+		return;
+	json_open(j, "marks", '{');
+	json_u64(j, "taken", mark_taken(b->mark));
+	json_u64(j, "lost", counter_get(&b->marks_lost));
+	json_u64(j, "guest_faults", mark_faults(b->mark));
+	json_close(j, '}');
+}
+
+static void stats_object(struct board *b, const char *key, struct json *j)
+{
+	json_open(j, key, '{');
+	json_u64(j, "version", STATS_VERSION);
+	json_str(j, "duet", DUET_VERSION);
+	json_open(j, "host", '{');
+	json_str(j, "flavour", b->flavour);
+	json_close(j, '}');
+	stats_run(b, j);
+	stats_vcpus(b, j);
+	stats_threads(b, j);
+	json_open(j, "buses", '{');
+	stats_bus(&b->m.pio, j);
+	stats_bus(&b->m.mmio, j);
+	json_close(j, '}');
+	stats_nics(b, j);
+	stats_marks(b, j);
+	json_close(j, '}');
+}
+
 void board_stats_json(struct board *b, FILE *f)
 {
 	struct json j = { .f = f };
 
+	stats_object(b, NULL, &j);
+}
+
+/* Said once, then only counted: a full disk stays full. */
+static void mark_lost(struct board *b, int err)
+{
+	if (!counter_get(&b->marks_lost))
+		log_error("--marks %s: marks are lost: %s", b->o->marks, strerror(err));
+	counter_inc(&b->marks_lost);
+}
+
+/* A whole line or nothing: what a full disk cut off is taken back. */
+static void mark_append(struct board *b, const char *line, size_t len)
+{
+	ssize_t n = write(b->marks_fd, line, len);
+
+	if (n == (ssize_t)len)
+		return;
+	mark_lost(b, n < 0 ? errno : ENOSPC);
+	if (n > 0 && ftruncate(b->marks_fd, lseek(b->marks_fd, -n, SEEK_CUR)) < 0)
+		log_error("--marks %s: ends in half a line: %s", b->o->marks, strerror(errno));
+}
+
+void board_mark(void *board, uint32_t label)
+{
+	struct board *b = board;
+	char *line = NULL;
+	size_t len = 0;
+	struct json j = { .f = open_memstream(&line, &len), .one_line = true };
+
+	if (!j.f) {
+		mark_lost(b, errno);
+		return;
+	}
 	json_open(&j, NULL, '{');
-	json_u64(&j, "version", STATS_VERSION);
-	json_str(&j, "duet", DUET_VERSION);
-	json_open(&j, "host", '{');
-	json_str(&j, "flavour", probe_flavour());
+	json_u64(&j, "mark", label);
+	json_u64(&j, "ns", board_lifetime(b));
+	stats_object(b, "stats", &j);
 	json_close(&j, '}');
-	stats_run(b, &j);
-	stats_vcpus(b, &j);
-	stats_threads(b, &j);
-	json_open(&j, "buses", '{');
-	stats_bus(&b->m.pio, &j);
-	stats_bus(&b->m.mmio, &j);
-	json_close(&j, '}');
-	stats_nics(b, &j);
-	json_close(&j, '}');
+	if (fclose(j.f))
+		mark_lost(b, errno);
+	else
+		mark_append(b, line, len);
+	free(line);
 }
 
 /* A file that is no file (a pipe) takes one object after the other. */

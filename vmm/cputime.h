@@ -23,7 +23,8 @@ struct cpu_usage {
 };
 
 /* Until now, or over its life. All 0 before it has begun. Of a running thread other
- * than the caller only to the kernel's clock tick (10 ms, as a rule). */
+ * than the caller the split is only to the kernel's clock tick (10 ms, as a rule); so is
+ * the sum, where there is no /proc/PID/task/TID/schedstat. */
 struct cpu_usage cputime_usage(struct cputime *t);
 
 #endif

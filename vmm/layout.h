@@ -20,7 +20,8 @@
  *
  *   I/O ports
  *   0x0060/0x0064  i8042: reset line only      0x0070-0x0071  CMOS RTC
- *   0x00f4         debug exit                  0x02f8, 0x03f8  COM2, COM1
+ *   0x00f4         debug exit                  0x00f8-0x00fb  mark (--marks only)
+ *   0x02f8, 0x03f8 COM2, COM1
  *   0x0600-0x060b  ACPI PM1a event, control, PM timer
  *   0x0cf8-0x0cff  PCI configuration           0x1000-0xffff  PCI I/O BARs
  *
@@ -58,6 +59,7 @@
 #define PORT_I8042      0x60
 #define PORT_RTC        0x70
 #define PORT_DEBUG_EXIT 0xf4
+#define PORT_MARK       0xf8 /* 4 bytes */
 #define PORT_COM2       0x2f8
 #define PORT_COM1       0x3f8
 #define PORT_ACPI_PM    0x600 /* +0 PM1a_EVT (4), +4 PM1a_CNT (2), +8 PM_TMR (4) */

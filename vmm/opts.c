@@ -317,6 +317,7 @@ static int opts_check_nics(struct opts *o)
 enum {
 	OPT_STATS = 256,
 	OPT_STATS_TABLE,
+	OPT_MARKS,
 	OPT_TRACE,
 	OPT_TRACE_FILE,
 	OPT_SERIAL2,
@@ -333,6 +334,7 @@ static const struct option opts_run[] = {
 	{ "net", required_argument, NULL, 'n' },
 	{ "stats", required_argument, NULL, OPT_STATS },
 	{ "stats-table", no_argument, NULL, OPT_STATS_TABLE },
+	{ "marks", required_argument, NULL, OPT_MARKS },
 	{ "trace", required_argument, NULL, OPT_TRACE },
 	{ "trace-file", required_argument, NULL, OPT_TRACE_FILE },
 	{ "serial2", required_argument, NULL, OPT_SERIAL2 },
@@ -424,6 +426,9 @@ static int opts_set(struct opts *o, int opt, const char *arg)
 		return 0;
 	case OPT_STATS_TABLE:
 		o->stats_table = true;
+		return 0;
+	case OPT_MARKS:
+		o->marks = arg;
 		return 0;
 	case OPT_TRACE:
 		return opts_trace(o, arg);

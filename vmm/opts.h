@@ -42,7 +42,7 @@ struct opts {
 	unsigned cpus;
 	struct opts_nic nic[OPTS_NICS_MAX];
 	unsigned n_nics;
-	const char *stats, *trace, *trace_file;
+	const char *stats, *trace, *trace_file, *marks;
 	bool stats_table;
 	const char *serial2; /* file name, when serial2_fd is -1 */
 	int serial2_fd;

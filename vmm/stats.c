@@ -20,6 +20,12 @@ static void json_quote(FILE *f, const char *s)
 	fputc('"', f);
 }
 
+static void json_break(struct json *j, unsigned depth)
+{
+	if (!j->one_line)
+		fprintf(j->f, "\n%*s", (int)(2 * depth), "");
+}
+
 /* Comma, newline, indentation and the key: what stands before each value. */
 static void json_lead(struct json *j, const char *key)
 {
@@ -27,7 +33,7 @@ static void json_lead(struct json *j, const char *key)
 	if (j->more & BIT(j->depth))
 		fputc(',', j->f);
 	if (j->depth)
-		fprintf(j->f, "\n%*s", (int)(2 * j->depth), "");
+		json_break(j, j->depth);
 	j->more |= BIT(j->depth);
 	if (key) {
 		json_quote(j->f, key);
@@ -48,7 +54,7 @@ void json_close(struct json *j, char bracket)
 {
 	BUG_ON(!j->depth);
 	if (j->more & BIT(j->depth))
-		fprintf(j->f, "\n%*s", (int)(2 * (j->depth - 1)), "");
+		json_break(j, j->depth - 1);
 	j->depth--;
 	fputc(bracket, j->f);
 	if (!j->depth)

@@ -10,6 +10,7 @@
 #include "vmm/util.h"
 
 #include <stdatomic.h>
+#include <stdbool.h>
 
 typedef _Atomic uint64_t counter_t;
 
@@ -37,6 +38,7 @@ static inline uint64_t counter_get(const counter_t *c)
  */
 struct json {
 	FILE *f;
+	bool one_line;  /* no line breaks but the one at the end */
 	unsigned depth; /* open objects and arrays */
 	uint32_t more;  /* bit d: something was written at depth d */
 };

@@ -107,8 +107,9 @@ enum verdict vcpu_run_once(struct vcpu *c)
 	exited = acct_now();
 	waited = acct_waited;
 	reason = err ? KVM_EXIT_INTR : c->run->exit_reason;
+	vcpu_time_exit(c, reason, exited); /* before the handler: it may be one that reports */
 	v = vcpu_returned(c, err);
-	vcpu_time_add(c, reason, exited, acct_waited - waited);
+	vcpu_time_handled(c, reason, acct_waited - waited);
 	return v;
 }
 

@@ -89,14 +89,15 @@ const char *vcpu_exit_name(unsigned reason);
 /* The thread's life and its pieces begin and end now. */
 void vcpu_time_start(struct vcpu *c);
 void vcpu_time_end(struct vcpu *c);
-/* Everything since the last call was KVM_RUN until `exited`, then the handler of `reason`,
- * of which `waited` ticks were spent on a lock. Its thread. */
-void vcpu_time_add(struct vcpu *c, unsigned reason, uint64_t exited, uint64_t waited);
+/* Everything since the last call was KVM_RUN, until it ended for `reason` at `exited`; was
+ * the handler of `reason`, of which `waited` ticks were spent on a lock. Its thread. */
+void vcpu_time_exit(struct vcpu *c, unsigned reason, uint64_t exited);
+void vcpu_time_handled(struct vcpu *c, unsigned reason, uint64_t waited);
 /* Nanoseconds, over all reasons: kvm + handler + wait + pending = wall. */
 struct vcpu_report {
 	uint64_t exits; /* a number */
 	uint64_t wall, kvm, handler, wait;
-	uint64_t pending; /* since the last exit was dealt with, while the thread lives */
+	uint64_t pending; /* while the thread lives: in KVM_RUN, or in a handler, now */
 };
 
 struct vcpu_report vcpu_report(const struct vcpu *c);

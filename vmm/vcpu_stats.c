@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * vcpu_stats.c: what a vCPU's thread did all the time. Two readings of the clock a turn:
+ * vcpu_stats.c: what a vCPU's thread did all the time. Two readings of the clock a turn,
+ * each of which moves `mark`, up to which all time is in the accounts:
  *
- *   mark       exited            mark (the next turn's)
  *     |-- KVM_RUN --|-- handler, less its waits --|
  *
  * so the pieces of a thread's life touch, and add up to it.
@@ -25,16 +25,33 @@ void vcpu_time_end(struct vcpu *c)
 	cputime_end(&c->cpu);
 }
 
-void vcpu_time_add(struct vcpu *c, unsigned reason, uint64_t exited, uint64_t waited)
+/* The account of the time since c->mark is settled up to `now`. */
+static uint64_t vcpu_time_settle(struct vcpu *c, uint64_t now)
 {
-	struct vcpu_time *t = &c->time[reason < VCPU_EXITS ? reason : KVM_EXIT_UNKNOWN];
-	uint64_t now = acct_now(), mine = acct_span(exited, now);
+	uint64_t span = acct_span(counter_get(&c->mark), now);
+
+	atomic_store_explicit(&c->mark, now, memory_order_relaxed);
+	return span;
+}
+
+static struct vcpu_time *vcpu_time_of(struct vcpu *c, unsigned reason)
+{
+	return &c->time[reason < VCPU_EXITS ? reason : KVM_EXIT_UNKNOWN];
+}
+
+void vcpu_time_exit(struct vcpu *c, unsigned reason, uint64_t exited)
+{
+	counter_add(&vcpu_time_of(c, reason)->kvm, vcpu_time_settle(c, exited));
+}
+
+void vcpu_time_handled(struct vcpu *c, unsigned reason, uint64_t waited)
+{
+	struct vcpu_time *t = vcpu_time_of(c, reason);
+	uint64_t mine = vcpu_time_settle(c, acct_now());
 
 	waited = MIN(waited, mine);
-	counter_add(&t->kvm, acct_span(counter_get(&c->mark), exited));
 	counter_add(&t->handler, mine - waited);
 	counter_add(&t->wait, waited);
-	atomic_store_explicit(&c->mark, now, memory_order_relaxed);
 }
 
 /* "io", or the reason's number. */

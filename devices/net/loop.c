@@ -77,6 +77,7 @@ static int loopback_put(struct net *n, const struct virtio_net_hdr *h, const str
 		head += iov[i].iov_len;
 	}
 	lb->head = head;
+	counter_inc(&n->stat.tx_frames);
 	if (used == 0 && lb->rx_on) {
 		counter_inc(&n->stat.tx_calls);
 		loop_event_signal(&lb->wake);

@@ -98,9 +98,10 @@ static int net_emit(void *ctx, const struct iovec *iov, int cnt)
 {
 	struct net_emit *e = ctx;
 
-	counter_inc(&e->n->stat.sw_segments);
 	counter_add(&e->n->stat.sw_csum_bytes, iov_length(iov, cnt) - e->csum_start);
 	e->err = e->send(e->n, &net_hdr_finished, iov, cnt);
+	if (!e->err)
+		counter_inc(&e->n->stat.sw_segments);
 	return e->err;
 }
 
@@ -111,10 +112,13 @@ static int net_finish_tso(struct net *n, net_send_fn send, const struct virtio_n
 	int nr = offload_segment(h, iov, cnt, net_emit, &e);
 
 	if (nr > 0 && e.err) {
-		/* Sending it again would repeat the segments that went. */
+		/* Sending it again would repeat the segments that went: the others are one drop. */
+		counter_inc(&n->stat.sw_segments);
 		counter_inc(&n->stat.tx_drops);
-		return 0;
+		e.err = 0;
 	}
+	if (nr >= 0 && !e.err)
+		counter_inc(&n->stat.sw_frames);
 	return nr < 0 ? nr : e.err;
 }
 
@@ -153,6 +157,8 @@ ssize_t net_recv(struct net *n, struct virtio_net_hdr *h, const struct iovec *io
 {
 	ssize_t len = n->ops->recv(n, h, iov, cnt);
 
+	if (len > 0)
+		counter_inc(&n->stat.rx_frames);
 	if (len)
 		trace(NET, "%s: recv %zd bytes", n->name, len);
 	return len;

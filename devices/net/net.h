@@ -62,11 +62,23 @@ struct net_ops {
 	void (*destroy)(struct net *n);
 };
 
-/* Counted by the I/O thread. */
+/* name, meaning. Counted by the I/O thread. What the NIC sent = tx_frames + tx_drops -
+ * sw_segments + sw_frames; what it got, or threw away = rx_frames + rx_drops. */
+#define NET_STATS(X)                                                                               \
+	X(tx_calls, "system calls to send")                                                        \
+	X(rx_calls, "system calls to receive")                                                     \
+	X(tx_frames, "frames that went out, segments one by one")                                  \
+	X(rx_frames, "frames that came in")                                                        \
+	X(tx_drops, "frames or segments the host did not take")                                    \
+	X(rx_drops, "frames too long, or not as negotiated")                                       \
+	X(sw_frames, "frames cut into segments by offload.h")                                      \
+	X(sw_segments, "segments that made")                                                       \
+	X(sw_csum_bytes, "bytes checksummed by offload.h")
+
 struct net_stat {
-	counter_t tx_calls, rx_calls;         /* system calls made */
-	counter_t tx_drops, rx_drops;         /* frames the backend refused or lost */
-	counter_t sw_segments, sw_csum_bytes; /* what offload.h had to do for it */
+#define X(name, what) counter_t name;
+	NET_STATS(X)
+#undef X
 };
 
 struct net {

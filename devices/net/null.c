@@ -11,7 +11,8 @@
 static int null_send(struct net *n, const struct virtio_net_hdr *h, const struct iovec *iov,
 		     int cnt)
 {
-	(void)n, (void)h, (void)iov, (void)cnt;
+	(void)h, (void)iov, (void)cnt;
+	counter_inc(&n->stat.tx_frames);
 	return 0;
 }
 

@@ -123,8 +123,10 @@ static int tap_send(struct net *n, const struct virtio_net_hdr *h, const struct 
 		out[used++] = (struct iovec){ (void *)h, sizeof(*h) };
 	memcpy(out + used, iov, (size_t)cnt * sizeof(*iov));
 	counter_inc(&n->stat.tx_calls);
-	if (writev(t->fd, out, used + cnt) >= 0)
+	if (writev(t->fd, out, used + cnt) >= 0) {
+		counter_inc(&n->stat.tx_frames);
 		return 0;
+	}
 	if (errno == EAGAIN) {
 		tap_want_room(t, true);
 		return -EAGAIN;
