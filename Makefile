@@ -65,7 +65,7 @@ PAYLOADS := $(patsubst guest/payload/%.S,$(BUILD)/payload/%.bin,$(wildcard guest
 PVH_GUESTS := $(patsubst guest/pvh/%.S,$(BUILD)/pvh/%.elf,$(wildcard guest/pvh/*.S))
 CHECK_LIBS = $(shell pkg-config --libs check)
 
-.PHONY: all help tests payloads guest-agent check check-unit check-kvm check-cli check-lab compare calibrate \
+.PHONY: all help tests payloads guest-agent lab-leave check check-unit check-kvm check-cli check-lab compare calibrate \
 	integrity lint fmt asan tsan tags install clean
 .DELETE_ON_ERROR:
 
@@ -130,6 +130,15 @@ $(GUEST)/agent: $(wildcard guest/agent*.c guest/agent*.h)
 		-pthread -o $@ $(filter %.c,$^)
 
 guest-agent: $(GUEST)/agent
+
+# Runs in the lab, on top of whose emulated SVM the guests run.
+$(GUEST)/lab-leave: tools/lab-leave.c
+	$(call say,MUSL,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)musl-gcc -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Werror -O2 -static \
+		-idirafter /usr/include -idirafter /usr/include/x86_64-linux-gnu -o $@ $<
+
+lab-leave: $(GUEST)/lab-leave
 
 # --- tests ------------------------------------------------------------------------
 

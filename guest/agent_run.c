@@ -22,10 +22,15 @@ struct run_nic {
 	bool ok; /* integrity: no test failed yet */
 };
 
+struct run_work {
+	const struct workload *w;
+	uint64_t count; /* its own; 0: --count, or by time */
+};
+
 struct run_opts {
 	struct run_nic nic[RUN_NICS];
 	unsigned nics;
-	const struct workload *workload[RUN_WORKLOADS];
+	struct run_work workload[RUN_WORKLOADS];
 	unsigned workloads;
 	unsigned rounds, time_ms, warmup_ms, size, port, limit;
 	uint64_t count, bytes, datagrams;
@@ -56,22 +61,6 @@ static int run_add_nic(struct run_opts *o, const char *text)
 	return 0;
 }
 
-static int run_add_workloads(struct run_opts *o, const char *list)
-{
-	char copy[256];
-
-	o->workloads = 0;
-	snprintf(copy, sizeof(copy), "%s", list);
-	for (char *name = strtok(copy, ","); name; name = strtok(NULL, ",")) {
-		const struct workload *w = workload_find(name);
-
-		if (!w || !w->unit || o->workloads == RUN_WORKLOADS)
-			return run_bad_option("workloads", name, "there is no such workload");
-		o->workload[o->workloads++] = w;
-	}
-	return o->workloads ? 0 : run_bad_option("workloads", list, "names none");
-}
-
 static int run_number(const char *name, const char *text, uint64_t max, uint64_t *value)
 {
 	char *end;
@@ -82,6 +71,39 @@ static int run_number(const char *name, const char *text, uint64_t max, uint64_t
 	if (end == text || *end || *text == '-' || *value > max)
 		return run_bad_option(name, text, "not a number, or too large");
 	return 0;
+}
+
+/* NAME[:COUNT] */
+static int run_add_workload(struct run_opts *o, char *text)
+{
+	struct run_work work = { NULL, 0 };
+	char *count = strchr(text, ':');
+
+	if (count)
+		*count++ = '\0';
+	work.w = workload_find(text);
+	if (!work.w || !work.w->unit || o->workloads == RUN_WORKLOADS)
+		return run_bad_option("workloads", text, "there is no such workload");
+	if (count && run_number("workloads", count, UINT32_MAX, &work.count))
+		return -1;
+	if (count && !work.count)
+		return run_bad_option("workloads", count, "an amount of at least 1");
+	o->workload[o->workloads++] = work;
+	return 0;
+}
+
+static int run_add_workloads(struct run_opts *o, const char *list)
+{
+	char copy[256];
+
+	o->workloads = 0;
+	if ((size_t)snprintf(copy, sizeof(copy), "%s", list) >= sizeof(copy))
+		return run_bad_option("workloads", list, "too long");
+	for (char *name = strtok(copy, ","); name; name = strtok(NULL, ",")) {
+		if (run_add_workload(o, name))
+			return -1;
+	}
+	return o->workloads ? 0 : run_bad_option("workloads", list, "names none");
 }
 
 static int run_set(struct run_opts *o, const struct option *opt, const char *text)
@@ -239,17 +261,17 @@ static void run_report(const struct run_nic *nic, unsigned round, const struct s
 	run_report_cpu(cpu);
 }
 
-static int run_one(const struct run_opts *o, const struct run_nic *nic, const struct workload *w,
+static int run_one(const struct run_opts *o, const struct run_nic *nic, const struct run_work *work,
 		   unsigned round)
 {
 	struct session s = { .job = { .time_ms = o->time_ms,
-				      .warmup_ms = o->warmup_ms,
-				      .count = o->count,
+				      .warmup_ms = work->count ? 0 : o->warmup_ms,
+				      .count = work->count ? work->count : o->count,
 				      .size = o->size } };
 	struct cpu_times before, cpu;
 	int ret;
 
-	snprintf(s.job.work, sizeof(s.job.work), "%s", w->name);
+	snprintf(s.job.work, sizeof(s.job.work), "%s", work->w->name);
 	cpu_times_read(&before);
 	ret = run_session(o, nic, &s);
 	cpu_times_read(&cpu);
@@ -289,7 +311,7 @@ int run_main(int argc, char **argv)
 			for (unsigned i = 0; i < o.nics; i++) {
 				unsigned n = round % 2 ? i : o.nics - 1 - i;
 
-				errors += run_one(&o, &o.nic[n], o.workload[w], round) != 0;
+				errors += run_one(&o, &o.nic[n], &o.workload[w], round) != 0;
 			}
 		}
 	}
