@@ -9,6 +9,7 @@
 #define CPUID_INVARIANT_TSC BIT(8)      /* in EDX */
 
 bool acct_tsc;
+bool acct_on = true;
 _Thread_local uint64_t acct_waited;
 
 /* Two clocks read together, at the start. */

@@ -105,6 +105,7 @@ void board_stats_json(struct board *b, FILE *f)
 	json_open(&j, NULL, '{');
 	json_u64(&j, "version", STATS_VERSION);
 	json_str(&j, "duet", DUET_VERSION);
+	json_bool(&j, "accounting", acct_on);
 	json_open(&j, "host", '{');
 	json_str(&j, "flavour", probe_flavour());
 	json_close(&j, '}');

@@ -273,6 +273,7 @@ static int opts_check_nics(struct opts *o)
 enum {
 	OPT_STATS = 256,
 	OPT_STATS_TABLE,
+	OPT_ACCOUNTING,
 	OPT_TRACE,
 	OPT_TRACE_FILE,
 	OPT_SERIAL2,
@@ -289,6 +290,7 @@ static const struct option opts_run[] = {
 	{ "net", required_argument, NULL, 'n' },
 	{ "stats", required_argument, NULL, OPT_STATS },
 	{ "stats-table", no_argument, NULL, OPT_STATS_TABLE },
+	{ "accounting", required_argument, NULL, OPT_ACCOUNTING },
 	{ "trace", required_argument, NULL, OPT_TRACE },
 	{ "trace-file", required_argument, NULL, OPT_TRACE_FILE },
 	{ "serial2", required_argument, NULL, OPT_SERIAL2 },
@@ -350,6 +352,14 @@ static int opts_trace(struct opts *o, const char *s)
 			 names);
 }
 
+static int opts_accounting(struct opts *o, const char *s)
+{
+	o->no_accounting = !strcmp(s, "off");
+	if (!o->no_accounting && strcmp(s, "on") != 0)
+		return opts_fail(o, "--accounting %s: on or off", s);
+	return 0;
+}
+
 static int opts_set(struct opts *o, int opt, const char *arg)
 {
 	switch (opt) {
@@ -381,6 +391,8 @@ static int opts_set(struct opts *o, int opt, const char *arg)
 	case OPT_STATS_TABLE:
 		o->stats_table = true;
 		return 0;
+	case OPT_ACCOUNTING:
+		return opts_accounting(o, arg);
 	case OPT_TRACE:
 		return opts_trace(o, arg);
 	case OPT_TRACE_FILE:

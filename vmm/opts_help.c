@@ -54,6 +54,7 @@ static const char help_run[] =
 	"                         registers, interrupts, frames, locks, threads\n"
 	"      --stats-table      print them as a table on stderr; so does --stats -.\n"
 	"                         At SIGUSR1 either is written while the guest runs on\n"
+	"      --accounting off   count no single accesses and take no times (default on)\n"
 	"      --trace CLASS,...  show the data path, one line per event; classes below\n"
 	"      --trace-file FILE  trace to FILE instead of stderr\n"
 	"  -q, --quiet            only warnings and errors\n"
