@@ -66,7 +66,7 @@ PVH_GUESTS := $(patsubst guest/pvh/%.S,$(BUILD)/pvh/%.elf,$(wildcard guest/pvh/*
 CHECK_LIBS = $(shell pkg-config --libs check)
 
 .PHONY: all help tests payloads guest-agent lab-leave check check-unit check-kvm check-cli check-lab compare calibrate \
-	integrity lint fmt asan tsan tags install clean
+	integrity determinism regress regress-renew lint fmt asan tsan tags install clean
 .DELETE_ON_ERROR:
 
 all: $(BUILD)/duet
@@ -78,6 +78,7 @@ help:
 	@echo 'make check-cli    bad input, console         make lint   layers, format, cppcheck'
 	@echo 'make check-lab    stock guests in the lab    make fmt    reformat the source'
 	@echo 'make calibrate    what each kind of exit costs, here and in the counted lab'
+	@echo 'make determinism  same input, same output?    make regress  any figure 1 % worse?'
 	@echo 'make integrity    every byte checked         make install PREFIX=/usr/local'
 
 $(BUILD)/duet: $(OBJ)
@@ -186,6 +187,17 @@ integrity:
 	$(Q)tools/deps compare
 	$(Q)$(MAKE) --no-print-directory all guest-agent
 	$(Q)tools/integrity
+
+# N=5: five runs instead of two.
+determinism:
+	$(Q)tools/deps compare
+	$(Q)$(MAKE) --no-print-directory all guest-agent
+	$(Q)tools/determinism -n $(or $(N),2)
+
+regress regress-renew:
+	$(Q)tools/deps compare
+	$(Q)$(MAKE) --no-print-directory all guest-agent
+	$(Q)tools/regress $(if $(filter regress-renew,$@),--renew)
 
 asan:
 	$(Q)tools/deps check

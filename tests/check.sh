@@ -31,7 +31,7 @@ sum()
 	grep -E '^[0-9]+ passed' "$log" | grep -oE "[0-9]+ $1" | awk '{ n += $1 } END { print n + 0 }'
 }
 
-stage 'units' tests/run.sh "$build"/tests/test_* tests/agent.py
+stage 'units' tests/run.sh "$build"/tests/test_* tests/agent.py tests/counted.py
 stage 'command line and terminal' tests/cli.py "$build"
 stage 'payloads on /dev/kvm' tests/run.sh "$build"/tests/kvm/test_*
 stage 'stock kernels' tests/lab.sh
