@@ -179,6 +179,8 @@ def check_lab_usage():
     for words, status, said in ((("-p", "/bin/sh", "true"), 2, "--counted"),
                                 (("--counted",), 2, "COMMAND"),
                                 (("--counted", "-i", "true"), 2, "terminal"),
+                                (("--counted", "-w", "/", "true"), 2, "shared"),
+                                (("--counted", "-w", "/usr", "true"), 2, "no directory"),
                                 (("--counted", "-p", "/no/such", "true"), 1, "/no/such")):
         done = lab(*words)
         assert done.returncode == status and said in done.stderr, (words, done)

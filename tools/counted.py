@@ -39,13 +39,17 @@ def package_version(name):
     return duetlib.first_line(["dpkg-query", "-W", "-f", "${Version}\n", name]) or "unknown"
 
 
+def kernel_version(image):
+    """The kernel's own banner: release, compiler, the distribution's revision."""
+    done = subprocess.run(["grep", "-aoEm1", "Linux version [0-9][ -~]*", image], text=True,
+                          capture_output=True, env={**os.environ, "LC_ALL": "C"}, check=False)
+    return done.stdout.split("\n")[0].strip() or "unknown"
+
+
 def versions():
     """What changes the figures though the source is the same."""
-    kernel = BUILD / "kernel" / "generic"
-    banner = subprocess.run(["grep", "-aom1", r"^Linux version .*", kernel / "vmlinux"],
-                            capture_output=True, text=True, errors="replace", check=False).stdout
     return {
-        "kernel": banner.strip().split("\0")[0].strip() or (kernel / "release").read_text().strip(),
+        "kernel": kernel_version(BUILD / "kernel" / "generic" / "vmlinux"),
         "qemu": package_version("qemu-system-x86"),
         "compiler": duetlib.first_line([os.environ.get("CC", "gcc"), "--version"]),
         "libc": package_version("libc6"), "musl": package_version("musl"),
