@@ -7,7 +7,7 @@ A result is one object; nothing in it depends on the host or on the time of day:
 
     schema    1
     versions  what the figures hang on besides the source: kernel, qemu, compiler, libc
-    options   rounds, amounts (per workload), net (a NIC each)
+    options   rounds, amounts (per workload), net (a NIC each), phase
     events    the guest's JSON lines as they came (guest/agent.c), then duet's "stats"
 
 Figures are made of it by figures(): {"e1000 tcp_out rate": {"value", "unit", "better"}, ...}.
@@ -130,10 +130,11 @@ def lab_command(words, nets, more):
     return [*command, "--", "counted-job", words, *nets, "--", *more]
 
 
-def attempt(rounds, amounts, nets, more, progress):
+def attempt(rounds, amounts, nets, more, phase, progress):
     """One run: its events. Fail if it ended badly, Frozen if it did not end."""
     words = f"duet.rounds={rounds} duet.workloads=" + ",".join(
         f"{workload}:{amount}" for workload, amount in amounts.items())
+    words += " duet.phase=" + "x" * phase
     log = duetlib.log_dir() / "counted.log"
     dog = Watchdog(lab_command(words, nets, more), stages(rounds, amounts, nets), log)
     events = []
@@ -152,21 +153,25 @@ def attempt(rounds, amounts, nets, more, progress):
     return events
 
 
-def run(rounds=1, amounts=None, nets=NETS, more=(), progress=None):
-    """A result, as the schema above has it. A frozen stage is said, and all is tried once more."""
+def run(rounds=1, amounts=None, nets=NETS, more=(), phase=0, progress=None):
+    """A result, as the schema above has it. A frozen stage is said, and all is tried once more.
+
+    Another PHASE is the same work at slightly other instants: a longer kernel command line.
+    """
     amounts = amounts or SMALL
     progress = progress or duetlib.Progress()
     duetlib.make_guest("generic", progress)
     try:
-        events = attempt(rounds, amounts, nets, more, progress)
+        events = attempt(rounds, amounts, nets, more, phase, progress)
     except Frozen as why:
         progress.say(f"WATCHDOG: {why}\nThat must not happen in the counted lab. Once more, in a new one.")
         try:
-            events = attempt(rounds, amounts, nets, more, progress)
+            events = attempt(rounds, amounts, nets, more, phase, progress)
         except Frozen as again:
             raise Fail(f"watchdog: {again}, for the second time") from None
     return {"schema": SCHEMA, "versions": versions(), "events": events,
-            "options": {"rounds": rounds, "amounts": dict(amounts), "net": list(nets)}}
+            "options": {"rounds": rounds, "amounts": dict(amounts), "net": list(nets),
+                        "phase": phase}}
 
 
 # ---- what two trees do not share ----
@@ -189,12 +194,12 @@ def differences(one, other, path=""):
 # ---- figures ----
 
 def rates(runs):
-    """The rate of each NIC and workload: the median of the rounds."""
+    """The rate of each NIC and workload: the mean of the rounds."""
     found = {}
     for event in runs:
         found.setdefault((event["nic"], event["workload"]), []).append(event)
     return {f"{nic} {workload} rate":
-            {"value": statistics.median(event["value"] for event in events),
+            {"value": statistics.fmean(event["value"] for event in events),
              "unit": events[0]["unit"], "better": "more"}
             for (nic, workload), events in found.items()}
 
@@ -238,6 +243,13 @@ def figures(result):
     for nic, name in zip(stats["nics"], names):
         found.update(nic_costs(nic, name))
     return {**found, **machine_costs(stats)}
+
+
+def average(results):
+    """Figures over several results: each the mean."""
+    every = [figures(result) for result in results]
+    return {name: {**entry, "value": statistics.fmean(one[name]["value"] for one in every)}
+            for name, entry in every[0].items()}
 
 
 def save(path, tree):
