@@ -181,7 +181,7 @@ calibrate:
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)$(BUILD)/duet calibrate || [ $$? -eq 3 ]
 	$(Q)echo
-	$(Q)tools/lab --counted -- $(BUILD)/duet calibrate
+	$(Q)tools/lab --counted -p $(BUILD)/duet -- duet calibrate
 
 integrity:
 	$(Q)tools/deps compare
