@@ -76,6 +76,14 @@ def check_zero():
     assert regress.judge({"rate": figure(0)}, {"rate": figure(5)})[:2] == ([], ["rate"])
 
 
+def check_spread():
+    """A figure whose samples are further apart than 1 % is judged by that."""
+    wide = {"rate": {**figure(1000.0), "spread": 0.05}}
+    assert regress.judge(wide, {"rate": figure(960.0)})[0] == []
+    assert regress.judge(wide, {"rate": figure(940.0)})[0] == ["rate"]
+    assert regress.judge(wide, {"rate": figure(1040.0)})[1] == []
+
+
 def check_missing():
     """A figure that is gone fails; one that is new is said."""
     now = {name: value for name, value in BASE.items() if name != "rate"} | {"new": figure(1)}
@@ -134,15 +142,18 @@ def check_figures():
              "threads": [{"name": "io", "user_ns": 1500000, "system_ns": 500000}]}
     runs = [{"kind": "run", "nic": "e1000", "workload": "tcp_rr", "unit": "trans/s", "value": rate}
             for rate in (10, 30, 20)]
-    found = counted.figures({"events": [*runs, {"kind": "stats", "stats": stats}]})
+    result = {"events": [*runs, {"kind": "stats", "stats": stats}]}
+    found = counted.figures([result])
     values = {name: entry["value"] for name, entry in found.items()}
     assert values["e1000 tcp_rr rate"] == 20 and values["e1000 register accesses"] == 3, values
     assert values["e1000 doorbells"] == 9 and values["e1000 system calls"] == 19, values
     assert values["exits mmio"] == 11 and values["thread io"] == 2, values
     assert found["e1000 tcp_rr rate"]["better"] == "more"
     other = {"events": [{**runs[0], "value": 40}, {"kind": "stats", "stats": stats}]}
-    both = counted.average([{"events": [*runs, {"kind": "stats", "stats": stats}]}, other])
-    assert both["e1000 tcp_rr rate"]["value"] == 30 and both["exits mmio"]["value"] == 11, both
+    assert found["e1000 tcp_rr rate"]["spread"] == 1 and found["exits mmio"]["spread"] == 0
+    both = counted.figures([result, other])
+    assert both["e1000 tcp_rr rate"]["value"] == 25 and both["exits mmio"]["value"] == 11, both
+    assert both["e1000 tcp_rr rate"]["spread"] == 30 / 25, both
     assert found["exits mmio"]["better"] == "less"
 
 
@@ -189,7 +200,7 @@ def check_lab_usage():
         assert done.returncode == status and said in done.stderr, (words, done)
 
 
-CHECKS = (check_equal, check_worse, check_better, check_zero, check_missing, check_words,
+CHECKS = (check_equal, check_worse, check_better, check_zero, check_spread, check_missing, check_words,
           check_versions, check_differences, check_figures, check_stages, check_watchdog,
           check_lab_usage)
 

@@ -10,7 +10,9 @@ A result is one object; nothing in it depends on the host or on the time of day:
     options   rounds, amounts (per workload), net (a NIC each), phase
     events    the guest's JSON lines as they came (guest/agent.c), then duet's "stats"
 
-Figures are made of it by figures(): {"e1000 tcp_out rate": {"value", "unit", "better"}, ...}.
+Figures are made of results by figures(): {"e1000 tcp_out rate": {"value", "spread", "unit",
+"better"}, ...}: value is the mean of the samples (a rate's rounds, all results), spread their range
+relative to it.
 """
 import json
 import os
@@ -194,19 +196,19 @@ def differences(one, other, path=""):
 # ---- figures ----
 
 def rates(runs):
-    """The rate of each NIC and workload: the mean of the rounds."""
+    """The rate of each NIC and workload; a sample for each round."""
     found = {}
     for event in runs:
         found.setdefault((event["nic"], event["workload"]), []).append(event)
     return {f"{nic} {workload} rate":
-            {"value": statistics.fmean(event["value"] for event in events),
+            {"samples": [event["value"] for event in events],
              "unit": events[0]["unit"], "better": "more"}
             for (nic, workload), events in found.items()}
 
 
 def less_is_better(value, unit):
     """A cost."""
-    return {"value": value, "unit": unit, "better": "less"}
+    return {"samples": [value], "unit": unit, "better": "less"}
 
 
 def nic_costs(nic, name):
@@ -234,8 +236,8 @@ def machine_costs(stats):
     return found
 
 
-def figures(result):
-    """Every figure of a result by name."""
+def samples(result):
+    """What one result says about each figure."""
     events = result["events"]
     stats = of_kind(events, "stats")[0]["stats"]
     names = list(dict.fromkeys(event["nic"] for event in of_kind(events, "run")))
@@ -245,11 +247,16 @@ def figures(result):
     return {**found, **machine_costs(stats)}
 
 
-def average(results):
-    """Figures over several results: each the mean."""
-    every = [figures(result) for result in results]
-    return {name: {**entry, "value": statistics.fmean(one[name]["value"] for one in every)}
-            for name, entry in every[0].items()}
+def figures(results):
+    """Every figure by name, over all results."""
+    every = [samples(result) for result in results]
+    found = {}
+    for name, entry in every[0].items():
+        values = [value for one in every for value in one[name]["samples"]]
+        mean = statistics.fmean(values)
+        found[name] = {"value": mean, "spread": (max(values) - min(values)) / mean if mean else 0.0,
+                       "unit": entry["unit"], "better": entry["better"]}
+    return found
 
 
 def save(path, tree):
