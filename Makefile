@@ -68,7 +68,7 @@ PVH_GUESTS := $(patsubst guest/pvh/%.S,$(BUILD)/pvh/%.elf,$(wildcard guest/pvh/*
 CHECK_LIBS = $(shell pkg-config --libs check)
 
 .PHONY: all help tests payloads guest-agent lab-leave check check-unit check-rungs check-kvm check-cli check-lab compare \
-	report calibrate peers diagrams integrity lint fmt asan tsan tags install clean
+	report calibrate peers diagrams integrity determinism regress regress-renew lint fmt asan tsan tags install clean
 .DELETE_ON_ERROR:
 
 all: $(BUILD)/duet
@@ -81,6 +81,7 @@ help:
 	@echo 'make check-cli    bad input, console         make lint   layers, format, cppcheck'
 	@echo 'make check-lab    stock guests in the lab    make install PREFIX=/usr/local'
 	@echo 'make calibrate    what each kind of exit costs, here and in the counted lab'
+	@echo 'make determinism  same input, same output?    make regress  any figure 1 % worse?'
 	@echo 'make report       measures all, build/report/report.md with plots'
 	@echo 'make integrity    every byte checked'
 	@echo 'make peers        duet beside QEMU           make diagrams  docs/img, out of traces'
@@ -188,7 +189,7 @@ calibrate:
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)$(BUILD)/duet calibrate || [ $$? -eq 3 ]
 	$(Q)echo
-	$(Q)tools/lab --counted -- $(BUILD)/duet calibrate
+	$(Q)tools/lab --counted -p $(BUILD)/duet -- duet calibrate
 
 peers:
 	$(Q)tools/deps compare
@@ -210,6 +211,17 @@ integrity:
 	$(Q)tools/deps compare
 	$(Q)$(MAKE) --no-print-directory all guest-agent
 	$(Q)tools/integrity
+
+# N=5: five runs instead of two.
+determinism:
+	$(Q)tools/deps compare
+	$(Q)$(MAKE) --no-print-directory all guest-agent
+	$(Q)tools/determinism -n $(or $(N),2)
+
+regress regress-renew:
+	$(Q)tools/deps compare
+	$(Q)$(MAKE) --no-print-directory all guest-agent
+	$(Q)tools/regress $(if $(filter regress-renew,$@),--renew)
 
 asan:
 	$(Q)tools/deps check

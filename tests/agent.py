@@ -220,6 +220,23 @@ def check_cut(bench):
     assert "watchdog" in errors[0]["error"], errors[0]
 
 
+def check_amounts(bench):
+    """A workload's own amount is done exactly; nonsense for one is refused."""
+    bench.wire.begin(None)
+
+    def agent(workloads):
+        return subprocess.run(bench.inside(
+            bench.agent, "run", "--nic", f"wire=guest,{HOST}", "--rounds", "1", "--workloads",
+            workloads), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
+
+    done = agent("tcp_out:300k,tcp_rr:70")
+    runs = [event for event in map(json.loads, done.stdout.splitlines()) if event["kind"] == "run"]
+    assert done.returncode == 0 and [run["count"] for run in runs] == [300000, 70], runs
+    for bad in ("tcp_out:", "tcp_out:0", "tcp_out:lots", "tcp_out:-1", "tcp_over:5", ":5"):
+        refused = agent(bad)
+        assert refused.returncode == 2 and "--workloads" in refused.stderr, (bad, refused)
+
+
 def check_run_lines(bench):
     """A measuring run says how much it did in all, and how long it was quiet at its end."""
     bench.wire.begin(None)
@@ -242,7 +259,7 @@ def check_no_mark_port(bench):
     assert status == 2 and not events, (status, events)
 
 
-CHECKS = (check_run_lines, check_no_mark_port, check_clean, check_lose, check_repeat, check_delay,
+CHECKS = (check_amounts, check_run_lines, check_no_mark_port, check_clean, check_lose, check_repeat, check_delay,
           check_flip, check_swap, check_cut)
 
 

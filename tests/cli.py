@@ -535,7 +535,7 @@ def stats_are_exact():
         with open(path, encoding="utf-8") as f:
             stats = json.load(f)
         e1000, virtio = stats["nics"]
-        assert stats["version"] == 2, stats
+        assert stats["version"] == 2 and stats["accounting"] is True, stats
         assert touched(e1000["registers"]) == {"TDT": (0, 1000), "ICR": (17, 0), "IMS": (0, 5)}, \
             e1000["registers"]
         assert e1000["tx_kicks"] == 1000 and e1000["rx_kicks"] == 0, e1000
@@ -628,6 +628,24 @@ def marks_file_full():
     assert said.count("marks are lost") == 1, said
     with open(f"{SCRATCH}/marking.json", encoding="utf-8") as f:
         assert json.load(f)["marks"] == {"taken": 2, "lost": 2, "guest_faults": 0}
+
+
+@case
+def accounting_off():
+    """--accounting off: no times, no accounts; the counters count on"""
+    import json
+    need_kvm()
+    path = f"{SCRATCH}/off.json"
+    expect(run("run", "-k", ACCESSES, "-m", "64M", "-n", "e1000,null", "-n", "virtio,null",
+               "--stats", path, "--accounting", "off"), 42)
+    with open(path, encoding="utf-8") as f:
+        stats = json.load(f)
+    assert stats["accounting"] is False, stats
+    assert not any(nic["registers"] for nic in stats["nics"]), stats["nics"]
+    assert stats["nics"][0]["tx_kicks"] == 1000 and stats["nics"][1]["tx_kicks"] == 40, stats["nics"]
+    vcpu = stats["vcpus"][0]
+    assert vcpu["exits"]["io"] == 9 and vcpu["exits"]["mmio"] >= 1029 and vcpu["wall_ns"], vcpu
+    assert vcpu["kvm_ns"] == vcpu["handler_ns"] == vcpu["wait_ns"] == vcpu["pending_ns"] == 0, vcpu
 
 
 def rows(table):

@@ -231,6 +231,26 @@ START_TEST(lock_is_timed_only_when_somebody_has_it)
 }
 END_TEST
 
+START_TEST(without_accounting_there_are_counters_only)
+{
+	static const char *const bells[RIG_MODELS] = { "TDT", "notify1" };
+	static const uint8_t frame[60];
+	struct nic_rig *r = nic_rig_new(_i, NULL);
+	uint64_t all = tally_of(r->nic, bells[_i]).all, kicks = rig_stat(r, tx_kicks);
+
+	acct_on = false;
+	ck_assert(rig_post_tx(r, frame, sizeof(frame)));
+	rig_kick(r);
+	rig_run(r);
+	ck_assert_uint_eq(acct_now(), 0);
+	ck_assert_uint_eq(tally_of(r->nic, bells[_i]).all, all);
+	ck_assert_uint_eq(rig_stat(r, tx_kicks), kicks + 1);
+	ck_assert_uint_eq(rig_stat(r, tx_frames), 1);
+	acct_on = true;
+	nic_rig_free(r);
+}
+END_TEST
+
 static const struct test_entry tests[] = {
 	TLOOP(e1000_register_has_its_own_account, 0, 8),
 	T(register_behind_the_io_bar_is_the_same_register),
@@ -238,6 +258,7 @@ static const struct test_entry tests[] = {
 	T(json_names_touched_registers_only),
 	T(virtio_doorbells_are_counted_one_by_one),
 	T(ticks_are_nanoseconds),
+	TLOOP(without_accounting_there_are_counters_only, 0, RIG_MODELS),
 	T(lock_is_timed_only_when_somebody_has_it),
 };
 

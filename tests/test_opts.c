@@ -36,6 +36,7 @@ START_TEST(run_has_defaults)
 	ck_assert_int_eq(o.serial2_fd, -1);
 	ck_assert_ptr_null(o.initrd);
 	ck_assert(!o.stats_table);
+	ck_assert(!o.no_accounting);
 }
 END_TEST
 
@@ -43,10 +44,10 @@ START_TEST(run_takes_every_option_in_both_forms)
 {
 	static const char *const lines[] = {
 		"run -k K -i I -a A -m 1G -c 4 -n e1000,null --stats S --stats - --marks M "
-		"--trace net,irq --trace-file F --serial2 O -q",
+		"--trace net,irq --trace-file F --serial2 O --accounting off -q",
 		"run --kernel K --initrd I --append A --memory 1G --cpus 4 --net e1000,null "
 		"--stats=S --marks=M --stats-table --trace=net,irq --trace-file=F --serial2=O "
-		"--quiet",
+		"--accounting=off --quiet",
 	};
 
 	ck_assert_int_eq(parse(lines[_i]), 0);
@@ -59,6 +60,7 @@ START_TEST(run_takes_every_option_in_both_forms)
 	ck_assert_str_eq(o.stats, "S");
 	ck_assert_str_eq(o.marks, "M");
 	ck_assert(o.stats_table);
+	ck_assert(o.no_accounting);
 	ck_assert_str_eq(o.trace, "net,irq");
 	ck_assert_str_eq(o.trace_file, "F");
 	ck_assert_str_eq(o.serial2, "O");
@@ -321,6 +323,7 @@ static const struct {
 	  "virtio,loop", "at most 8" },
 	{ "run -k K --trace nett", "'nett'", "net" },
 	{ "run -k K --trace net,", "''", "mmio" },
+	{ "run -k K --accounting yes", "--accounting yes", "on or off" },
 	{ "run -k K --trace-file F", "--trace-file F", "--trace" },
 	{ "run -k K --serial2 fd:", "fd:", "number" },
 	{ "run -k K --serial2 fd:x", "fd:x", "number" },
@@ -351,10 +354,10 @@ START_TEST(help_fits_the_terminal_and_names_every_option)
 {
 	static const char *const topics[] = { NULL, "run", "probe", "calibrate" };
 	static const char *const words[] = {
-		"--kernel",    "--initrd",      "--append",  "--memory",     "--cpus",
-		"--net",       "--stats",       "--trace ",  "--trace-file", "--serial2",
-		"--quiet",     "--help",        "--version", "exits",        "mmio",
-		"exit status", "--stats-table", "ladder=",   "poll-us=",     "--marks"
+		"--kernel",  "--initrd", "--append",     "--memory",    "--cpus",        "--net",
+		"--stats",   "--trace ", "--trace-file", "--serial2",   "--quiet",       "--help",
+		"--version", "exits",    "mmio",         "exit status", "--stats-table", "ladder=",
+		"poll-us=",  "--marks",  "--accounting"
 	};
 	char *text = NULL;
 	size_t size, col = 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * lab-leave: makes nested interrupts safe under QEMU's TCG. Runs in the lab, where kvm_amd is loaded,
- * and stays; prints a line when it is in force.
+ * lab-leave: makes nested interrupts safe under QEMU's TCG. Runs in the lab, where kvm_amd is
+ * loaded, and stays; prints a line when it is in force.
  *
  * QEMU (7.2 to 10 at least) delivers the interrupt that a VMRUN injects by EVENTINJ and forgets to
  * say that it has: the processor's exception_index keeps the vector. If the emulator's loop is left
@@ -10,9 +10,9 @@
  * even if the guest has interrupts disabled. The guest then runs a handler inside itself: it spins
  * on a lock that it holds, or crashes.
  *
- * The cure from inside: whenever KVM enters a guest with an interrupt to inject, let an interrupt of
- * the lab's own be pending. The processor then leaves the guest again after the injection and before
- * the guest's first instruction, which resets what QEMU forgot. Two eBPF programs do it, on
+ * The cure from inside: whenever KVM enters a guest with an interrupt to inject, let an interrupt
+ * of the lab's own be pending. The processor then leaves the guest again after the injection and
+ * before the guest's first instruction, which resets what QEMU forgot. Two eBPF programs do it, on
  *
  *   kvm:kvm_inj_virq   an interrupt goes into EVENTINJ: note the thread
  *   kvm:kvm_entry      interrupts are off, VMRUN is next: is the thread noted? Then return 1, which
@@ -37,26 +37,26 @@
 #define THREADS 4096 /* slots for marks, a power of two; a thread's is its number modulo this */
 
 /* The instructions used, as the kernel's documentation names them. */
-#define INSN(c, d, s, o, i) \
+#define INSN(c, d, s, o, i)                                                                        \
 	((struct bpf_insn){ .code = (c), .dst_reg = (d), .src_reg = (s), .off = (o), .imm = (i) })
-#define MOV_IMM(d, i)       INSN(BPF_ALU64 | BPF_MOV | BPF_K, d, 0, 0, i)
-#define MOV_REG(d, s)       INSN(BPF_ALU64 | BPF_MOV | BPF_X, d, s, 0, 0)
-#define ADD_IMM(d, i)       INSN(BPF_ALU64 | BPF_ADD | BPF_K, d, 0, 0, i)
-#define AND_IMM(d, i)       INSN(BPF_ALU64 | BPF_AND | BPF_K, d, 0, 0, i)
-#define STORE_32(d, o, s)   INSN(BPF_STX | BPF_MEM | BPF_W, d, s, o, 0)
-#define STORE_IMM(d, o, i)  INSN(BPF_ST | BPF_MEM | BPF_DW, d, 0, o, i)
-#define LOAD_64(d, s, o)    INSN(BPF_LDX | BPF_MEM | BPF_DW, d, s, o, 0)
-#define JUMP_ZERO(d, o)     INSN(BPF_JMP | BPF_JEQ | BPF_K, d, 0, o, 0)
-#define CALL(f)             INSN(BPF_JMP | BPF_CALL, 0, 0, 0, f)
-#define EXIT()              INSN(BPF_JMP | BPF_EXIT, 0, 0, 0, 0)
-#define LOAD_MAP(d, fd) \
+#define MOV_IMM(d, i)      INSN(BPF_ALU64 | BPF_MOV | BPF_K, d, 0, 0, i)
+#define MOV_REG(d, s)      INSN(BPF_ALU64 | BPF_MOV | BPF_X, d, s, 0, 0)
+#define ADD_IMM(d, i)      INSN(BPF_ALU64 | BPF_ADD | BPF_K, d, 0, 0, i)
+#define AND_IMM(d, i)      INSN(BPF_ALU64 | BPF_AND | BPF_K, d, 0, 0, i)
+#define STORE_32(d, o, s)  INSN(BPF_STX | BPF_MEM | BPF_W, d, s, o, 0)
+#define STORE_IMM(d, o, i) INSN(BPF_ST | BPF_MEM | BPF_DW, d, 0, o, i)
+#define LOAD_64(d, s, o)   INSN(BPF_LDX | BPF_MEM | BPF_DW, d, s, o, 0)
+#define JUMP_ZERO(d, o)    INSN(BPF_JMP | BPF_JEQ | BPF_K, d, 0, o, 0)
+#define CALL(f)            INSN(BPF_JMP | BPF_CALL, 0, 0, 0, f)
+#define EXIT()             INSN(BPF_JMP | BPF_EXIT, 0, 0, 0, 0)
+#define LOAD_MAP(d, fd)                                                                            \
 	INSN(BPF_LD | BPF_DW | BPF_IMM, d, BPF_PSEUDO_MAP_FD, 0, fd), INSN(0, 0, 0, 0, 0)
 
 /* R0: this thread's slot of map `fd`, never NULL, but the verifier wants to see it checked. */
-#define FIND_SLOT(fd)                                                                         \
-	CALL(BPF_FUNC_get_current_pid_tgid), AND_IMM(BPF_REG_0, THREADS - 1),                 \
-		STORE_32(BPF_REG_10, -4, BPF_REG_0), LOAD_MAP(BPF_REG_1, fd),                 \
-		MOV_REG(BPF_REG_2, BPF_REG_10), ADD_IMM(BPF_REG_2, -4),                       \
+#define FIND_SLOT(fd)                                                                              \
+	CALL(BPF_FUNC_get_current_pid_tgid), AND_IMM(BPF_REG_0, THREADS - 1),                      \
+		STORE_32(BPF_REG_10, -4, BPF_REG_0), LOAD_MAP(BPF_REG_1, fd),                      \
+		MOV_REG(BPF_REG_2, BPF_REG_10), ADD_IMM(BPF_REG_2, -4),                            \
 		CALL(BPF_FUNC_map_lookup_elem)
 
 static void leave_fail(const char *what)
@@ -144,10 +144,15 @@ int main(void)
 	const struct bpf_insn note[] = { FIND_SLOT(map), JUMP_ZERO(BPF_REG_0, 1),
 					 STORE_IMM(BPF_REG_0, 0, 1), MOV_IMM(BPF_REG_0, 0),
 					 EXIT() };
-	const struct bpf_insn act[] = { FIND_SLOT(map), JUMP_ZERO(BPF_REG_0, 5),
-					LOAD_64(BPF_REG_1, BPF_REG_0, 0), JUMP_ZERO(BPF_REG_1, 3),
-					STORE_IMM(BPF_REG_0, 0, 0), MOV_IMM(BPF_REG_0, 1), EXIT(),
-					MOV_IMM(BPF_REG_0, 0), EXIT() };
+	const struct bpf_insn act[] = { FIND_SLOT(map),
+					JUMP_ZERO(BPF_REG_0, 5),
+					LOAD_64(BPF_REG_1, BPF_REG_0, 0),
+					JUMP_ZERO(BPF_REG_1, 3),
+					STORE_IMM(BPF_REG_0, 0, 0),
+					MOV_IMM(BPF_REG_0, 1),
+					EXIT(),
+					MOV_IMM(BPF_REG_0, 0),
+					EXIT() };
 	int noting = leave_program(note, sizeof(note) / sizeof(note[0]));
 	int acting = leave_program(act, sizeof(act) / sizeof(act[0]));
 	int cpus = (int)sysconf(_SC_NPROCESSORS_CONF);

@@ -4,11 +4,14 @@
 
 #include <cpuid.h>
 #include <inttypes.h>
+#include <string.h>
 
 #define CPUID_POWER         0x80000007u /* advanced power management */
 #define CPUID_INVARIANT_TSC BIT(8)      /* in EDX */
+#define CLOCKSOURCE         "/sys/devices/system/clocksource/clocksource0/current_clocksource"
 
 bool acct_tsc;
+bool acct_on = true;
 _Thread_local uint64_t acct_waited;
 
 /* Two clocks read together, at the start. */
@@ -22,12 +25,31 @@ static uint64_t acct_monotonic(void)
 	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
 }
 
-/* Before main(), so that the clock is the same one for everybody. */
-static void __attribute__((constructor)) acct_init(void)
+static bool acct_tsc_is_invariant(void)
 {
 	unsigned a, b, c, d = 0;
 
-	acct_tsc = __get_cpuid(CPUID_POWER, &a, &b, &c, &d) && (d & CPUID_INVARIANT_TSC);
+	return __get_cpuid(CPUID_POWER, &a, &b, &c, &d) && (d & CPUID_INVARIANT_TSC);
+}
+
+/* What is good enough for the kernel's own clock, whatever CPUID says, is for ours. */
+static bool acct_tsc_is_the_kernels(void)
+{
+	char name[16] = "";
+	FILE *f = fopen(CLOCKSOURCE, "re");
+
+	if (!f)
+		return false;
+	if (!fgets(name, sizeof(name), f))
+		name[0] = '\0';
+	fclose(f);
+	return !strcmp(name, "tsc\n");
+}
+
+/* Before main(), so that the clock is the same one for everybody. */
+static void __attribute__((constructor)) acct_init(void)
+{
+	acct_tsc = acct_tsc_is_invariant() || acct_tsc_is_the_kernels();
 	acct_ns0 = acct_monotonic();
 	acct_ticks0 = acct_now();
 }

@@ -21,11 +21,17 @@
  * before main(). */
 extern bool acct_tsc;
 
+/* Is there any accounting? Set before the first thread starts, and never again. Without it every
+ * time is 0 and no access is counted; counters count on. */
+extern bool acct_on;
+
 /* Ticks since some moment: the time stamp counter, or else CLOCK_MONOTONIC. */
 static inline uint64_t acct_now(void)
 {
 	struct timespec t;
 
+	if (!acct_on)
+		return 0;
 	if (acct_tsc)
 		return __rdtsc();
 	clock_gettime(CLOCK_MONOTONIC, &t);

@@ -115,6 +115,7 @@ static void stats_object(struct board *b, const char *key, struct json *j)
 	json_open(j, key, '{');
 	json_u64(j, "version", STATS_VERSION);
 	json_str(j, "duet", DUET_VERSION);
+	json_bool(j, "accounting", acct_on);
 	json_open(j, "host", '{');
 	json_str(j, "flavour", b->flavour);
 	json_close(j, '}');

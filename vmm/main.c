@@ -2,6 +2,7 @@
 /*
  * main.c: from the command line to an exit status (enum exit_status in board.h).
  */
+#include "vmm/acct.h"
 #include "vmm/board.h"
 #include "vmm/calibrate.h"
 #include "vmm/log.h"
@@ -65,5 +66,6 @@ int main(int argc, char **argv)
 		return EXIT_USAGE;
 	}
 	log_set_quiet(o.quiet);
+	acct_on = !o.no_accounting;
 	return main_command(&o);
 }

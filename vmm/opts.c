@@ -318,6 +318,7 @@ enum {
 	OPT_STATS = 256,
 	OPT_STATS_TABLE,
 	OPT_MARKS,
+	OPT_ACCOUNTING,
 	OPT_TRACE,
 	OPT_TRACE_FILE,
 	OPT_SERIAL2,
@@ -335,6 +336,7 @@ static const struct option opts_run[] = {
 	{ "stats", required_argument, NULL, OPT_STATS },
 	{ "stats-table", no_argument, NULL, OPT_STATS_TABLE },
 	{ "marks", required_argument, NULL, OPT_MARKS },
+	{ "accounting", required_argument, NULL, OPT_ACCOUNTING },
 	{ "trace", required_argument, NULL, OPT_TRACE },
 	{ "trace-file", required_argument, NULL, OPT_TRACE_FILE },
 	{ "serial2", required_argument, NULL, OPT_SERIAL2 },
@@ -396,6 +398,14 @@ static int opts_trace(struct opts *o, const char *s)
 			 names);
 }
 
+static int opts_accounting(struct opts *o, const char *s)
+{
+	o->no_accounting = !strcmp(s, "off");
+	if (!o->no_accounting && strcmp(s, "on") != 0)
+		return opts_fail(o, "--accounting %s: on or off", s);
+	return 0;
+}
+
 static int opts_set(struct opts *o, int opt, const char *arg)
 {
 	switch (opt) {
@@ -430,6 +440,8 @@ static int opts_set(struct opts *o, int opt, const char *arg)
 	case OPT_MARKS:
 		o->marks = arg;
 		return 0;
+	case OPT_ACCOUNTING:
+		return opts_accounting(o, arg);
 	case OPT_TRACE:
 		return opts_trace(o, arg);
 	case OPT_TRACE_FILE:

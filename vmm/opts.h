@@ -44,6 +44,7 @@ struct opts {
 	unsigned n_nics;
 	const char *stats, *trace, *trace_file, *marks;
 	bool stats_table;
+	bool no_accounting;
 	const char *serial2; /* file name, when serial2_fd is -1 */
 	int serial2_fd;
 	char why[256]; /* after a failure: one line that names option, value and remedy */

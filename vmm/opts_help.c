@@ -62,6 +62,7 @@ static const char help_run[] =
 	"                         At SIGUSR1 either is written while the guest runs on\n"
 	"      --marks FILE       add a line of the same JSON to FILE whenever the guest\n"
 	"                         writes a number to I/O port 0xf8 (32 bits)\n"
+	"      --accounting off   count no single accesses and take no times (default on)\n"
 	"      --trace CLASS,...  show the data path, one line per event; classes below\n"
 	"      --trace-file FILE  trace to FILE instead of stderr\n"
 	"  -q, --quiet            only warnings and errors\n"

@@ -1,0 +1,225 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""Do determinism and regress notice what they are for? Their judgement alone; no lab is run.
+
+usage: tests/counted.py
+
+Exit status: 0 passed, 1 failed.
+"""
+import contextlib
+import copy
+import importlib.machinery
+import importlib.util
+import io
+import pathlib
+import subprocess
+import sys
+import tempfile
+import types
+
+TOOLS = pathlib.Path(__file__).resolve().parent.parent / "tools"
+sys.path.insert(0, str(TOOLS))
+import counted  # noqa: E402
+
+
+def load(name):
+    """A tool as a module; it has no suffix."""
+    loader = importlib.machinery.SourceFileLoader(name, str(TOOLS / name))
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader(name, loader))
+    loader.exec_module(module)
+    return module
+
+
+regress = load("regress")
+
+
+def figure(value, better="more"):
+    """A figure as a baseline holds it."""
+    return {"value": value, "unit": "things", "better": better}
+
+
+BASE = {"rate": figure(1000.0), "exits": figure(5000, "less"), "drops": figure(0, "less"),
+        "stops": figure(20, "less")}
+
+
+def judged(**changes):
+    """The verdict on BASE with some values changed."""
+    now = copy.deepcopy(BASE)
+    for name, value in changes.items():
+        now[name]["value"] = value
+    return regress.judge(BASE, now)[:2]
+
+
+def check_equal():
+    """Nothing changed: nothing to say."""
+    assert judged() == ([], [])
+
+
+def check_worse():
+    """More than 1 % worse is named, either way round; 1 % is not."""
+    assert judged(rate=980.0) == (["rate"], [])
+    assert judged(exits=5100) == (["exits"], [])
+    assert judged(rate=979.0, exits=5100) == (["rate", "exits"], [])
+    assert judged(rate=990.0, exits=5050) == ([], [])
+
+
+def check_better():
+    """More than 1 % better is named as that."""
+    assert judged(rate=1020.0, exits=4900) == ([], ["rate", "exits"])
+
+
+def check_zero():
+    """What was 0 and is not any more is infinitely worse; one of few is no news."""
+    assert judged(drops=2) == (["drops"], [])
+    assert judged(drops=1, stops=21) == ([], [])
+    assert judged(stops=22) == (["stops"], [])
+    assert regress.judge({"rate": figure(0)}, {"rate": figure(5)})[:2] == ([], ["rate"])
+
+
+def check_spread():
+    """A figure whose samples are further apart than 1 % is judged by that."""
+    wide = {"rate": {**figure(1000.0), "spread": 0.05}}
+    assert regress.judge(wide, {"rate": figure(960.0)})[0] == []
+    assert regress.judge(wide, {"rate": figure(940.0)})[0] == ["rate"]
+    assert regress.judge(wide, {"rate": figure(1040.0)})[1] == []
+
+
+def check_missing():
+    """A figure that is gone fails; one that is new is said."""
+    now = {name: value for name, value in BASE.items() if name != "rate"} | {"new": figure(1)}
+    verdict = regress.judge(BASE, now)
+    assert verdict == ([], [], ["rate"], ["new"])
+    assert quietly(regress.say, verdict, BASE, now)[0] == 1
+
+
+def quietly(function, *args):
+    """(result, what it printed)"""
+    with contextlib.redirect_stdout(io.StringIO()) as said:
+        return function(*args), said.getvalue()
+
+
+def check_words():
+    """A failure names figure, baseline, now and percent; a gain asks for a new baseline."""
+    now = copy.deepcopy(BASE)
+    now["rate"]["value"] = 950.0
+    status, said = quietly(regress.say, regress.judge(BASE, now), BASE, now)
+    assert status == 1
+    for word in ("WORSE", "rate", "1,000", "950", "-5.00%", "--renew"):
+        assert word in said, said
+    now["rate"]["value"] = 1100.0
+    status, said = quietly(regress.say, regress.judge(BASE, now), BASE, now)
+    assert status == 0 and "renew the baseline" in said and "+10.00%" in said, said
+
+
+def check_versions():
+    """Another version of anything refuses: status 3, which one, and what to do."""
+    ours = {"kernel": "6.1.1", "qemu": "7.2"}
+    assert regress.other_versions(ours, dict(ours)) == []
+    assert regress.other_versions(ours, {**ours, "qemu": "8.0"}) == [("qemu", "7.2", "8.0")]
+    assert regress.other_versions(ours, {**ours, "libc": "2"}) == [("libc", "none", "2")]
+    status, said = quietly(regress.refuse, [("qemu", "7.2", "8.0")])
+    assert status == 3
+    for word in ("qemu", "7.2", "8.0", "--renew"):
+        assert word in said, said
+
+
+def check_differences():
+    """The walk finds every change, at any depth, of type or of length, and its place."""
+    tree = {"a": 1, "b": [{"ns": 5}, {"ns": 6}], "c": None}
+    assert counted.differences(tree, copy.deepcopy(tree)) == []
+    other = {"a": 1, "b": [{"ns": 5}, {"ns": 7}, 3], "d": "x"}
+    assert counted.differences(tree, other) == [
+        ("b[1].ns", 6, 7), ("b[2]", "absent", 3), ("c", None, "absent"), ("d", "absent", "x")]
+    assert counted.differences(True, 1) == [("", True, 1)]
+
+
+def check_figures():
+    """Rates are means of the rounds, costs come from the statistics by NIC."""
+    nic = {"registers": [{"reads": 1, "writes": 2}], "irqs": 3, "tx_kicks": 4, "rx_kicks": 5,
+           "ctrl_kicks": 0, "wakeups": 6, "bytes_copied": 7, "bytes_summed": 8,
+           "backend_stats": {"tx_calls": 9, "rx_calls": 10, "sw_segments": 0}}
+    stats = {"nics": [nic], "vcpus": [{"exits": {"mmio": 11}}, {"exits": {}}],
+             "threads": [{"name": "io", "user_ns": 1500000, "system_ns": 500000}]}
+    runs = [{"kind": "run", "nic": "e1000", "workload": "tcp_rr", "unit": "trans/s", "value": rate}
+            for rate in (10, 30, 20)]
+    result = {"events": [*runs, {"kind": "stats", "stats": stats}]}
+    found = counted.figures([result])
+    values = {name: entry["value"] for name, entry in found.items()}
+    assert values["e1000 tcp_rr rate"] == 20 and values["e1000 register accesses"] == 3, values
+    assert values["e1000 doorbells"] == 9 and values["e1000 system calls"] == 19, values
+    assert values["exits mmio"] == 11 and values["thread io"] == 2, values
+    assert found["e1000 tcp_rr rate"]["better"] == "more"
+    other = {"events": [{**runs[0], "value": 40}, {"kind": "stats", "stats": stats}]}
+    assert found["e1000 tcp_rr rate"]["spread"] == 1 and found["exits mmio"]["spread"] == 0
+    both = counted.figures([result, other])
+    assert both["e1000 tcp_rr rate"]["value"] == 25 and both["exits mmio"]["value"] == 11, both
+    assert both["e1000 tcp_rr rate"]["spread"] == 30 / 25, both
+    assert found["exits mmio"]["better"] == "less"
+
+
+def check_stages():
+    """The watchdog knows which stage comes next: the NICs swap each round."""
+    plan = counted.stages(2, ["tcp_rr"], ("e1000", "virtio,x=1"))
+    assert plan == ["tcp_rr on e1000, round 1", "tcp_rr on virtio, round 1",
+                    "tcp_rr on virtio, round 2", "tcp_rr on e1000, round 2"], plan
+
+
+def follow(script, plan, patience=5):
+    """A watchdog over a shell script instead of the lab: (events, what froze or None, status)."""
+    with tempfile.NamedTemporaryFile() as log:
+        dog = counted.Watchdog(["sh", "-c", script], plan, log.name, patience)
+        seen = types.SimpleNamespace(events=[], frozen=None)
+        try:
+            for event in dog:
+                seen.events.append(event["kind"])
+        except counted.Frozen as why:
+            seen.frozen = why.stage
+        return seen.events, seen.frozen, dog.end()
+
+
+def check_watchdog():
+    """A stage without progress is named and ended; one that goes on is left alone."""
+    lines = "echo '{\"kind\":\"plan\"}'; echo '{\"kind\":\"run\"}'; "
+    assert follow(lines + "exit 7", ["one", "two"]) == (["plan", "run"], None, 7)
+    assert follow("exec sleep 60", ["one"], 0.2)[1] == "boot"
+    assert follow(lines + "exec sleep 60", ["one", "two"], 0.5)[:2] == (["plan", "run"], "two")
+
+
+def check_lab_usage():
+    """tools/lab refuses what the two kinds of lab do not share, and says what."""
+    def lab(*words):
+        return subprocess.run([TOOLS / "lab", *words], stdin=subprocess.DEVNULL, text=True,
+                              capture_output=True, check=False)
+    for words, status, said in ((("-p", "/bin/sh", "true"), 2, "--counted"),
+                                (("--counted",), 2, "COMMAND"),
+                                (("--counted", "-i", "true"), 2, "terminal"),
+                                (("--counted", "-w", "/", "true"), 2, "shared"),
+                                (("--counted", "-w", "/usr", "true"), 2, "no directory"),
+                                (("--counted", "-p", "/no/such", "true"), 1, "/no/such")):
+        done = lab(*words)
+        assert done.returncode == status and said in done.stderr, (words, done)
+
+
+CHECKS = (check_equal, check_worse, check_better, check_zero, check_spread, check_missing, check_words,
+          check_versions, check_differences, check_figures, check_stages, check_watchdog,
+          check_lab_usage)
+
+
+def main():
+    """Every check."""
+    if sys.argv[1:2] in (["-h"], ["--help"]):
+        print(__doc__)
+        return 0
+    failed = 0
+    for check in CHECKS:
+        try:
+            check()
+            print(f"ok    {check.__name__}: {check.__doc__}")
+        except AssertionError as error:
+            failed += 1
+            line = error.__traceback__.tb_next.tb_lineno
+            print(f"FAIL  {check.__name__}, line {line} {error}: {check.__doc__}")
+    return 1 if failed else 0
+
+
+sys.exit(main())
