@@ -50,7 +50,8 @@ def summarise(runs, names, pairs):
 
 def figure(value):
     """Four significant digits, as people write them."""
-    digits = 0 if value >= 1000 else 1 if value >= 100 else 2 if value >= 10 else 3
+    size = abs(value)
+    digits = 0 if size >= 1000 else 1 if size >= 100 else 2 if size >= 10 else 3
     return f"{value:,.{digits}f}"
 
 

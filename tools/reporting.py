@@ -4,9 +4,8 @@ read the code. write() is the way in; the text is pure functions."""
 import gnuplot
 import model
 import windows
+from figures import TITLES, figure
 
-TITLES = {"tcp_out": "TCP out", "tcp_in": "TCP in", "tcp_rr": "TCP 1-byte RR",
-          "udp_out": "UDP small out", "udp_in": "UDP small in"}
 NICS = {"e1000": "e1000", "virtio": "virtio-net"}
 PLACES = {"lab": "in the lab, a machine emulated by QEMU (TCG)",
           "counted": "in the counted lab, a machine emulated by QEMU (TCG) where a second is 10^9 "
@@ -19,16 +18,9 @@ REGISTERS = 8   # rows and colours of the plot and the table by register; the ot
 
 # ---- text ----
 
-def number(value):
-    """Three or four digits, as people write them."""
-    size = abs(value)
-    digits = 0 if size >= 1000 else 1 if size >= 100 else 2 if size >= 1 else 3
-    return f"{value:,.{digits}f}"
-
-
 def micro(ns):
     """ns as microseconds."""
-    return number(ns / 1000)
+    return figure(ns / 1000)
 
 
 def percent(value):
@@ -68,8 +60,8 @@ def rates_table(compare):
         cells = [TITLES[row["workload"]], row["unit"]]
         for nic in sorted({name for r in compare["summary"] for name in r["nics"]}):
             found = row["nics"].get(nic)
-            cells.append(f"{number(found['median'])} ({number(found['min'])}–"
-                         f"{number(found['max'])})" if found else "failed")
+            cells.append(f"{figure(found['median'])} ({figure(found['min'])}–"
+                         f"{figure(found['max'])})" if found else "failed")
         ratio = row.get("ratio")
         cells.append(f"{ratio['median']:.2f} ({ratio['min']:.2f}–{ratio['max']:.2f})" if ratio
                      else "-")
@@ -119,9 +111,9 @@ def register_table(profiles):
         for kind, found in nics.items():
             irqs = found["events"].get(model.IRQ_KIND[kind], 0)
             rows.append([TITLES[workload], NICS[kind],
-                         *(number(count) for count in by_register(found, names)),
-                         number(found["events"]["ioeventfd_mmio"]), number(irqs),
-                         number(found["frames"]["tx"]), number(found["frames"]["rx"])])
+                         *(figure(count) for count in by_register(found, names)),
+                         figure(found["events"]["ioeventfd_mmio"]), figure(irqs),
+                         figure(found["frames"]["tx"]), figure(found["frames"]["rx"])])
     return table(["workload", "NIC", *names, "other", "doorbells in KVM", "interrupts", "frames out",
                   "frames in"], rows)
 
@@ -167,7 +159,7 @@ def peers_table(peers):
     """QEMU beside duet."""
     names = list(dict.fromkeys(name for row in peers["summary"] for name in row["nics"]))
     rows = [[TITLES[row["workload"]], row["unit"],
-             *(number(row["nics"][name]["median"]) if name in row["nics"] else "failed"
+             *(figure(row["nics"][name]["median"]) if name in row["nics"] else "failed"
                for name in names)] for row in peers["summary"]]
     return table(["workload", "unit", *names], rows)
 

@@ -23,7 +23,6 @@
 #include "vmm/sidecar.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
@@ -59,9 +58,7 @@ static void board_stop(struct machine *m, enum stop_reason why, int code)
 		log_error("cannot stop: %s", strerror(errno));
 }
 
-static int board_fail(int status, const char *fmt, ...) PRINTF_LIKE(2, 3);
-
-static int board_fail(int status, const char *fmt, ...)
+int board_fail(int status, const char *fmt, ...)
 {
 	char text[512];
 	va_list ap;
@@ -74,44 +71,6 @@ static int board_fail(int status, const char *fmt, ...)
 }
 
 /* --- the parts: make returns 0 or an exit status, having said why ----------------- */
-
-static int make_outputs(struct board *b)
-{
-	const struct opts *o = b->o;
-	int err;
-
-	if (o->stats && !(b->stats = fopen(o->stats, "we")))
-		return board_fail(EXIT_USAGE, "--stats %s: %s", o->stats, strerror(errno));
-	b->marks_fd =
-		o->marks ? open(o->marks, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666) : -1;
-	if (o->marks && b->marks_fd < 0)
-		return board_fail(EXIT_USAGE, "--marks %s: %s", o->marks, strerror(errno));
-	err = o->trace_file ? trace_open(o->trace_file) : 0;
-	if (err)
-		return board_fail(EXIT_USAGE, "--trace-file %s: %s", o->trace_file, strerror(-err));
-	if (o->trace)
-		trace_enable(o->trace, NULL);
-	if (o->serial2_fd >= 0 && fcntl(o->serial2_fd, F_GETFD) < 0)
-		return board_fail(EXIT_USAGE, "--serial2 fd:%d: no such descriptor is open",
-				  o->serial2_fd);
-	if (!o->serial2 || o->serial2_fd >= 0)
-		return 0;
-	b->serial2_fd = open(o->serial2, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-	if (b->serial2_fd < 0)
-		return board_fail(EXIT_USAGE, "--serial2 %s: %s", o->serial2, strerror(errno));
-	return 0;
-}
-
-static void free_outputs(struct board *b)
-{
-	if (b->serial2_fd >= 0)
-		close(b->serial2_fd);
-	trace_close();
-	if (b->marks_fd >= 0 && close(b->marks_fd) < 0)
-		log_error("--marks %s: %s", b->o->marks, strerror(errno));
-	if (b->stats && fclose(b->stats) != 0)
-		log_error("--stats %s: %s", b->o->stats, strerror(errno));
-}
 
 static int make_memory(struct board *b)
 {
@@ -410,23 +369,23 @@ static const struct board_part {
 	void (*unmake)(struct board *b); /* also of a part half made; may be NULL */
 } board_parts[] = {
 	/*                                        where                     interrupt */
-	{ make_outputs, free_outputs },       /* files of the host                   */
-	{ make_memory, free_memory },         /* 0.., RAM_HIGH_BASE..                */
-	{ make_kernel, NULL },                /* ACPI, kernel, initrd in RAM         */
-	{ make_kvm, free_kvm },               /* PICs, IOAPIC, LAPICs, PIT    GSI 0  */
-	{ make_loop, free_loop },             /* threads "io", "watcher"             */
-	{ make_irq, free_irq },               /* lines, messages                     */
-	{ make_com1, free_com1 },             /* PORT_COM1             GSI_COM1      */
-	{ make_com2, free_com2 },             /* PORT_COM2             GSI_COM2      */
-	{ make_rtc, free_rtc },               /* PORT_RTC              GSI_RTC       */
-	{ make_i8042, free_i8042 },           /* PORT_I8042                          */
-	{ make_pm, free_pm },                 /* PORT_ACPI_PM          GSI_SCI       */
-	{ make_debug_exit, free_debug_exit }, /* PORT_DEBUG_EXIT                     */
-	{ make_mark, free_mark },             /* PORT_MARK, if --marks               */
-	{ make_pci, free_pci },               /* PORT_PCI_CONFIG                     */
-	{ make_nics, free_nics },             /* PCI slots 1..  GSI_PCI_BASE.., MSI-X */
-	{ make_vcpus, free_vcpus },           /* threads "vcpu0"..                   */
-	{ make_console, free_console },       /* stdin to ttyS0                      */
+	{ board_open_outputs, board_close_outputs }, /* files of the host                   */
+	{ make_memory, free_memory },                /* 0.., RAM_HIGH_BASE..                */
+	{ make_kernel, NULL },                       /* ACPI, kernel, initrd in RAM         */
+	{ make_kvm, free_kvm },                      /* PICs, IOAPIC, LAPICs, PIT    GSI 0  */
+	{ make_loop, free_loop },                    /* threads "io", "watcher"             */
+	{ make_irq, free_irq },                      /* lines, messages                     */
+	{ make_com1, free_com1 },                    /* PORT_COM1             GSI_COM1      */
+	{ make_com2, free_com2 },                    /* PORT_COM2             GSI_COM2      */
+	{ make_rtc, free_rtc },                      /* PORT_RTC              GSI_RTC       */
+	{ make_i8042, free_i8042 },                  /* PORT_I8042                          */
+	{ make_pm, free_pm },                        /* PORT_ACPI_PM          GSI_SCI       */
+	{ make_debug_exit, free_debug_exit },        /* PORT_DEBUG_EXIT                     */
+	{ make_mark, free_mark },                    /* PORT_MARK, if --marks               */
+	{ make_pci, free_pci },                      /* PORT_PCI_CONFIG                     */
+	{ make_nics, free_nics },                    /* PCI slots 1..  GSI_PCI_BASE.., MSI-X */
+	{ make_vcpus, free_vcpus },                  /* threads "vcpu0"..                   */
+	{ make_console, free_console },              /* stdin to ttyS0                      */
 };
 
 /* --- signals --------------------------------------------------------------------- */

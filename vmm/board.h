@@ -73,6 +73,15 @@ void board_destroy(struct board *b);
 /* The exit status that the stop reason means. */
 int board_exit_status(const struct board *b);
 
+/* Log it and return `status`, which is EXIT_*. */
+int board_fail(int status, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+/* --- board_outputs.c: a part of the board, see board_parts --- */
+
+/* The files that the user named: 0 or an exit status, with the reason logged. */
+int board_open_outputs(struct board *b);
+void board_close_outputs(struct board *b);
+
 /* --- board_stats.c, board_table.c: docs/stats.md --- */
 
 /* Write what the user asked for: JSON to the --stats file, in place of what was there,
