@@ -108,12 +108,12 @@ RIG_GUEST_ACCESS void rig_fill(const struct nic_rig *r, gpa_t at, uint8_t byte, 
 
 uint32_t rig_read32(struct nic_rig *r, uint64_t addr)
 {
-	return (uint32_t)bus_read(&r->m->f->m.mmio, addr, 4);
+	return (uint32_t)fake_load(&r->m->accel, addr, 4);
 }
 
 void rig_write32(struct nic_rig *r, uint64_t addr, uint32_t val)
 {
-	bus_write(&r->m->f->m.mmio, addr, 4, val);
+	fake_store(&r->m->accel, addr, 4, val);
 }
 
 /* --- receive buffers ----------------------------------------------------------- */
@@ -200,6 +200,7 @@ static struct rig_machine *rig_machine_new(uint64_t ram)
 	ck_assert_ptr_nonnull(m);
 	log_set_quiet(1);
 	m->f = fake_machine_new(ram ? ram : UINT64_C(128) << 20);
+	fake_accel_init(&m->accel, &m->f->m.mmio);
 	m->pci = pci_host_new(&m->f->m);
 	ck_assert_ptr_nonnull(m->pci);
 	m->next = RAM_1M;
@@ -278,6 +279,7 @@ void nic_rig_free(struct nic_rig *r)
 		return;
 	pci_host_free(m->pci);
 	fake_machine_free(m->f);
+	fake_accel_fini(&m->accel);
 	free(m);
 }
 

@@ -17,6 +17,7 @@
 #define DUET_NIC_RIG_H
 
 #include "devices/nic.h"
+#include "tests/rig/fake_accel.h"
 #include "tests/rig/fake_machine.h"
 #include "tests/rig/fake_net.h"
 #include "tests/rig/frames.h"
@@ -140,6 +141,7 @@ struct rig_virtio {
 /* A machine, for one NIC or for both. */
 struct rig_machine {
 	struct fake_machine *f;
+	struct fake_accel accel; /* a card's registers are reached as a guest reaches them */
 	struct pci_host *pci;
 	gpa_t next; /* first guest address not handed out */
 	unsigned users;

@@ -140,7 +140,7 @@ bool ring_vq_used(struct nic_rig *r, struct rig_vq *q, struct vring_used_elem *e
 
 void ring_vq_ring_bell(struct nic_rig *r, unsigned index)
 {
-	bus_write(&r->m->f->m.mmio, r->v.q[index].notify, 2, index);
+	fake_store(&r->m->accel, r->v.q[index].notify, 2, index);
 }
 
 void ring_vq_kick(struct nic_rig *r, unsigned index)
