@@ -22,12 +22,12 @@ static void fake_net_wake(struct fake_net *f)
 
 static struct fake_frame *fake_net_append(struct fake_frame **list, unsigned *nr, size_t len)
 {
-	struct fake_frame *list_new = realloc(*list, (*nr + 1) * sizeof(**list));
 	struct fake_frame *frame;
 
-	BUG_ON(!list_new);
-	*list = list_new;
-	frame = &list_new[(*nr)++];
+	if (!(*nr & (*nr - 1))) /* 0 or a power of two: full */
+		*list = realloc(*list, (*nr ? 2 * *nr : 1) * sizeof(**list));
+	BUG_ON(!*list);
+	frame = &(*list)[(*nr)++];
 	*frame = (struct fake_frame){ .len = len, .data = malloc(len + 1) };
 	BUG_ON(!frame->data);
 	return frame;
