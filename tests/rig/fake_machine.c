@@ -94,6 +94,15 @@ bool fake_gsi_level(struct fake_machine *f, unsigned gsi)
 	return level;
 }
 
+unsigned fake_gsi_raised(struct fake_machine *f, unsigned gsi)
+{
+	unsigned n = f->irq[gsi].edges;
+
+	for (unsigned i = 0; i < f->n_eois; i++)
+		n += f->eoi[i].gsi == gsi ? f->eoi[i].raises : 0;
+	return n;
+}
+
 void fake_guest_eoi(struct fake_machine *f, unsigned gsi)
 {
 	for (unsigned i = 0; i < f->n_eois; i++) {
@@ -103,6 +112,16 @@ void fake_guest_eoi(struct fake_machine *f, unsigned gsi)
 		f->eoi[i].eois++;
 		if (f->eoi[i].watched)
 			loop_event_signal(&f->eoi[i].event);
+	}
+}
+
+void fake_eoi_forget(struct fake_machine *f, const void *user)
+{
+	for (unsigned i = 0; i < f->n_eois; i++) {
+		if (f->eoi[i].line.user != user)
+			continue;
+		f->eoi[i].gsi = IOAPIC_PINS;
+		f->eoi[i].watched = false;
 	}
 }
 

@@ -65,8 +65,13 @@ unsigned fake_machine_run(struct fake_machine *f);
 
 /* Is the pin up, by either kind of line? */
 bool fake_gsi_level(struct fake_machine *f, unsigned gsi);
+/* How often it rose, or was raised. */
+unsigned fake_gsi_raised(struct fake_machine *f, unsigned gsi);
 /* The guest has dealt with the interrupt of `gsi`: what falls at EOI falls. */
 void fake_guest_eoi(struct fake_machine *f, unsigned gsi);
+
+/* The user of a line is gone before the machine, as only a test's may be. */
+void fake_eoi_forget(struct fake_machine *f, const void *user);
 
 /* The fake behind a vector that a device has allocated. */
 struct fake_msi *fake_msi_of(struct msi_vec *v);

@@ -273,13 +273,14 @@ void nic_rig_free(struct nic_rig *r)
 {
 	struct rig_machine *m = r->m;
 
+	fake_eoi_forget(m->f, &r->nic->pci);
 	nic_destroy(r->nic);
 	free(r);
 	if (--m->users)
 		return;
 	pci_host_free(m->pci);
-	fake_machine_free(m->f);
 	fake_accel_fini(&m->accel);
+	fake_machine_free(m->f);
 	free(m);
 }
 
@@ -399,7 +400,19 @@ void rig_irq_clear(struct nic_rig *r)
 	r->irq_base = r->drv->irqs(r);
 }
 
+unsigned rig_gsi(const struct nic_rig *r)
+{
+	return GSI_PCI_BASE + r->slot % GSI_PCI_NR;
+}
+
+void rig_eoi(struct nic_rig *r)
+{
+	fake_guest_eoi(r->m->f, rig_gsi(r));
+	if (!r->m->wait && rig_has(r, IRQ))
+		fake_machine_run(r->m->f);
+}
+
 bool rig_irq_level(struct nic_rig *r)
 {
-	return r->m->f->irq[GSI_PCI_BASE + r->slot % GSI_PCI_NR].level;
+	return fake_gsi_level(r->m->f, rig_gsi(r));
 }

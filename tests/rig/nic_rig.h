@@ -203,6 +203,10 @@ bool rig_rx_next(struct nic_rig *r, struct rig_rx *x);
 unsigned rig_irqs(struct nic_rig *r);
 void rig_irq_clear(struct nic_rig *r);
 bool rig_irq_level(struct nic_rig *r); /* of INTA# */
+unsigned rig_gsi(const struct nic_rig *r);
+/* The guest is through with its handler: lines of the irq rung fall now, others when the
+ * device says so. No time passes. drv->ack() ends with it. */
+void rig_eoi(struct nic_rig *r);
 
 /* Reset, and start the driver anew. */
 void rig_restart(struct nic_rig *r);

@@ -390,12 +390,15 @@ static bool ring_e1000_rx_next(struct nic_rig *r, struct rig_rx *x)
 
 static unsigned ring_e1000_irqs(struct nic_rig *r)
 {
-	return r->m->f->irq[GSI_PCI_BASE + r->slot % GSI_PCI_NR].edges;
+	return fake_gsi_raised(r->m->f, rig_gsi(r));
 }
 
 static uint32_t ring_e1000_ack(struct nic_rig *r)
 {
-	return er32(r, ICR);
+	uint32_t causes = er32(r, ICR);
+
+	rig_eoi(r);
+	return causes;
 }
 
 static void ring_e1000_mask(struct nic_rig *r, bool on)
