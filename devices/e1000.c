@@ -16,7 +16,8 @@
  *     -> e1000_irq_raise(RXT0), once per batch
  *
  * Payload is never copied, but for a frame whose VLAN tag is stripped, one that meets
- * too few buffers, and PHY loopback. Locks: devices/nic.h.
+ * too few buffers, the first large one of its kind (e1000_gso.c), and PHY loopback.
+ * Locks: devices/nic.h.
  *
  * Left out on purpose: the interrupt delay timers RDTR, RADV, TIDV, TADV (stored, with
  * no effect: the manual itself recommends ITR), flow control (stored), descriptor
