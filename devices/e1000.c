@@ -465,7 +465,8 @@ static void e1000_reset(struct e1000 *e)
 	e->mw = (struct e1000_microwire){ .bits = 0 };
 	e->tx.ctx[0] = e->tx.ctx[1] = (struct e1000_ctx){ .mss = 0 };
 	e1000_rx_forget(e);
-	e->line_at = e->late_due = 0;
+	e->line_at = 0;
+	e->late_due = 0;
 	atomic_store(&e->rx_starved, false);
 	e1000_rctl_write(e, E1000_RCTL / 4, 0);
 	e1000_tx_ring_write(e, E1000_TDH / 4, 0);

@@ -8,7 +8,8 @@
  * (gso_type). Each side states what it can take; net_send() finishes in software
  * (offload.h) what the backend cannot.
  *
- * Threads: everything here runs on the I/O thread, except what says otherwise.
+ * Threads: everything here runs on the I/O thread, or, where a NIC has no worker, on the
+ * thread of a vCPU that transmits; the NIC's work lock keeps them apart.
  */
 #ifndef DUET_NET_H
 #define DUET_NET_H
