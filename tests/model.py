@@ -85,6 +85,18 @@ class Units(unittest.TestCase):
         self.assertEqual((seen["mmio_read"], seen["mmio_write"], seen["ioeventfd_mmio"],
                           seen["msi_irqfd"]), (0, 10, 1000, 2000))
 
+    def test_events_without_exit(self):
+        """Doorbells in memory and queued ones are no exits, and cost what such things cost."""
+        ram = nic("e1000", irqs=1, tx_kicks=900, registers=[
+            {"name": "TDT", "reads": 0, "writes": 100, "ns": 1}])
+        seen = model.events(window(ram)["stats"], 0)
+        self.assertEqual((seen["mmio_write"], seen["ram_write"], seen["coalesced"],
+                          seen["ioeventfd_mmio"]), (100, 800, 0, 0))
+        stats = window(ram)["stats"]
+        stats["buses"]["mmio"]["coalesced"] = 60
+        seen = model.events(stats, 0)
+        self.assertEqual((seen["mmio_write"], seen["coalesced"]), (40, 60))
+
 
 class Profile(unittest.TestCase):
     """Several rounds as one."""

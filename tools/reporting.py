@@ -2,6 +2,7 @@
 """The report itself: text and plots of a results.json (tools/report), for somebody who has not
 read the code. write() is the way in; the text is pure functions."""
 import gnuplot
+import ladder
 import model
 import windows
 from figures import TITLES, figure
@@ -112,9 +113,10 @@ def register_table(profiles):
             irqs = found["events"].get(model.IRQ_KIND[kind], 0)
             rows.append([TITLES[workload], NICS[kind],
                          *(figure(count) for count in by_register(found, names)),
-                         figure(found["events"]["ioeventfd_mmio"]), figure(irqs),
+                         figure(sum(found["events"][kind] for kind in model.SPARED.values())),
+                         figure(irqs),
                          figure(found["frames"]["tx"]), figure(found["frames"]["rx"])])
-    return table(["workload", "NIC", *names, "other", "doorbells in KVM", "interrupts", "frames out",
+    return table(["workload", "NIC", *names, "other", "doorbells spared", "interrupts", "frames out",
                   "frames in"], rows)
 
 
@@ -153,6 +155,20 @@ def validation_table(rows):
                       "; ".join(f"{p['exits']}: {micro(p['predicted_ns'])} / "
                                 f"{micro(p['measured_ns'])}" for p in row["points"])])
     return table(["workload", "NIC", "slope", "R²", "exits a frame: predicted / measured, µs"], lines)
+
+
+def ladder_tables(series):
+    """What each step brings, what is left, and what the exits say to that."""
+    parts = []
+    if "cumulative" in series:
+        parts += ["Each step with all before it; in brackets its ratio to virtio-net:\n",
+                  table(*ladder.table(series["cumulative"])),
+                  "The rate that virtio-net would have with this step's exits and interrupts; in "
+                  "brackets the share of the gap to virtio-net that they explain:\n",
+                  table(*ladder.model_table(series["cumulative"]))]
+    if "alone" in series:
+        parts += ["Each rung alone, on QEMU's design:\n", table(*ladder.table(series["alone"]))]
+    return "\n".join(parts)
 
 
 def peers_table(peers):
@@ -207,8 +223,9 @@ SECTIONS = {
              "others had the processor), and what the I/O thread, which works beside it, had in "
              "user code and in system calls."),
     "registers": ("Exits by register", "How often a unit made the guest touch each register (e1000) "
-                  "or queue (virtio-net); each touch is an exit to the monitor. Doorbells *in KVM* "
-                  "are those that KVM turned into a wake-up without leaving the kernel, cheaper. "
+                  "or queue (virtio-net); each touch is an exit to the monitor. Doorbells "
+                  "*spared* took no such exit: KVM turned virtio-net's into a wake-up without "
+                  "leaving the kernel, e1000's were stores to memory. "
                   "The drivers' idle noise is subtracted, so a small figure may be below zero."),
     "costs": ("What an exit costs here", "Measured on the same machine by a guest that does "
               "nothing else (docs/calibrate.md)."),
@@ -220,6 +237,10 @@ SECTIONS = {
                    "added to each frame sent. If an exit costs what the model says, measured time "
                    "follows predicted time one to one: slope 1, R² 1. A slope below 1 means that "
                    "exits partly overlap with other work."),
+    "ladder": ("From QEMU's design to parity, step by step", "One guest held an e1000 for each step "
+               "and a virtio-net, taking turns over the same backends; the guest's driver is the "
+               "same for all. *qemu* is the design of QEMU's e1000, *best* all rungs that win "
+               "(docs/ladder.md). Higher is better."),
     "peers": ("Beside QEMU", "The same guest under QEMU's NICs, in the same session; medians. "
               "This is what duet's baseline has to resemble."),
     "sums": ("Does it add up?", "Every window's time split is compared with its length (within "
@@ -246,7 +267,9 @@ def analyse(results):
     profiles = model.profiles(compare["runs"], compare["idle"])
     boots = [(boot["exits"], model.profiles(boot["compare"]["runs"], boot["compare"]["idle"]))
              for boot in results["validation"]]
-    return {"profiles": profiles, "validation": model.validation(boots, cost),
+    steps = {series: ladder.rows(ladder.by_step(series, found), cost)
+             for series, found in (results.get("ladder") or {}).items() if found}
+    return {"profiles": profiles, "ladder": steps, "validation": model.validation(boots, cost),
             "predictions": model.predictions(profiles, cost) if cost else {}}
 
 
@@ -269,6 +292,8 @@ def markdown(results, facts, complaints, plots):
                      validation_table(facts["validation"]) if facts["validation"]
                      else "Left out: " + "; ".join(text for key, text in skipped.items()
                                                    if key.startswith("validation"))),
+             section("ladder", image("ladder", plots), ladder_tables(facts["ladder"])
+                     if facts["ladder"] else why.get("ladder", "Left out.")),
              section("peers", peers_table(results["peers"]) if results["peers"]
                      else why.get("peers", "Left out.")),
              section("sums", "All of it holds." if not complaints else
@@ -343,6 +368,8 @@ def draw(results, facts, folder):
             ("user", "system")),
         "registers": (gnuplot.stacks, "Accesses that exit to the monitor", stack_panels(
             profiles, lambda p: by_register(p, registers)), (*registers, "other")),
+        "ladder": (gnuplot.bars, "The ladder: each step with all before it",
+                   ladder.panels(facts["ladder"].get("cumulative", []))),
         "model": (gnuplot.bars, "Predicted from exits, and measured",
                   model_panels(facts["predictions"])),
         "validation": (gnuplot.scatter, "With artificial exits: predicted and measured",

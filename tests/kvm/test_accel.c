@@ -61,7 +61,7 @@ static void page_build(const char *name)
 
 static uint32_t page_dword(unsigned page, unsigned off)
 {
-	return __atomic_load_n((uint32_t *)&memory[page][off], __ATOMIC_RELAXED);
+	return __atomic_load_n((uint32_t *)(void *)&memory[page][off], __ATOMIC_RELAXED);
 }
 
 START_TEST(page_is_memory_while_it_is_turned)
