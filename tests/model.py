@@ -186,6 +186,7 @@ class Validation(unittest.TestCase):
         self.assertAlmostEqual(got["r2"], 1)
         self.assertAlmostEqual(model.line([(0, 0), (1, 2), (2, 1), (3, 3)])["r2"], 0.64)
         self.assertIsNone(model.line([(1, 1), (1, 2)]))
+        self.assertIsNone(model.line([(0, 1), (1, 2)])["r2"])
 
     @staticmethod
     def boots(real_cost):

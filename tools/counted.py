@@ -32,6 +32,9 @@ NETS = ("e1000", "virtio")
 STAGE_SECONDS = 300     # of this machine's time, for one run or the boot: the watchdog's patience
 LAB_SECONDS = 3600      # for all of it
 CPU_EXITS = ("mmio",)
+MEMORY = "256M"         # of the guest: tools/counted-job
+MARKS = ("--marks", "/tmp/marks")   # of duet's options: then the runs have windows,
+IDLE_MS = 4000          # and before them comes this much time without traffic
 
 
 # ---- versions ----
@@ -137,6 +140,8 @@ def attempt(rounds, amounts, nets, more, phase, progress):
     words = f"duet.rounds={rounds} duet.workloads=" + ",".join(
         f"{workload}:{amount}" for workload, amount in amounts.items())
     words += " duet.phase=" + "x" * phase
+    if MARKS[0] in more:
+        words += f" duet.marks=1 duet.idle={IDLE_MS}"
     log = duetlib.log_dir() / "counted.log"
     dog = Watchdog(lab_command(words, nets, more), stages(rounds, amounts, nets), log)
     events = []

@@ -178,7 +178,8 @@ def predictions(table, cost):
 # ---- its validation: artificial exits ----
 
 def line(points):
-    """Least squares through [(x, y)]: slope, intercept and R2; None where there is no line."""
+    """Least squares through [(x, y)]: slope, intercept and R2; None where there is no line, no R2
+    where there are two points only, as it says nothing then."""
     if len({x for x, _ in points}) < 2:
         return None
     mean_x = statistics.fmean(x for x, _ in points)
@@ -187,7 +188,7 @@ def line(points):
     xy = sum((x - mean_x) * (y - mean_y) for x, y in points)
     yy = sum((y - mean_y) ** 2 for _, y in points)
     return {"slope": xy / xx, "intercept": mean_y - xy / xx * mean_x,
-            "r2": xy ** 2 / (xx * yy) if yy else 1.0}
+            "r2": None if len(points) < 3 else xy ** 2 / (xx * yy) if yy else 1.0}
 
 
 def validation(boots, cost):

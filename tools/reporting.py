@@ -151,7 +151,8 @@ def validation_table(rows):
     for row in rows:
         fit = row["line"]
         lines.append([TITLES[row["workload"]], NICS[row["model"]],
-                      f"{fit['slope']:.2f}" if fit else "-", f"{fit['r2']:.3f}" if fit else "-",
+                      f"{fit['slope']:.2f}" if fit else "-",
+                      f"{fit['r2']:.3f}" if fit and fit["r2"] is not None else "-",
                       "; ".join(f"{p['exits']}: {micro(p['predicted_ns'])} / "
                                 f"{micro(p['measured_ns'])}" for p in row["points"])])
     return table(["workload", "NIC", "slope", "R²", "exits a frame: predicted / measured, µs"], lines)

@@ -10,7 +10,7 @@ import json
 import pathlib
 
 # Not counters: what has no difference, or no meaning as one.
-CONSTANT = {"version", "duet", "host", "stop", "exit_status", "ratios", "features"}
+CONSTANT = {"version", "duet", "accounting", "host", "stop", "exit_status", "ratios", "features"}
 WALL_TOLERANCE = 0.02   # of the window
 VCPU_PARTS = ("kvm_ns", "handler_ns", "wait_ns", "pending_ns")
 
