@@ -151,6 +151,7 @@ def check_figures():
     assert found["e1000 tcp_rr rate"]["better"] == "more"
     other = {"events": [{**runs[0], "value": 40}, {"kind": "stats", "stats": stats}]}
     assert found["e1000 tcp_rr rate"]["spread"] == 1 and found["exits mmio"]["spread"] == 0
+    assert found["e1000 doorbells"]["spread"] == counted.BUNCHING_SPREAD
     both = counted.figures([result, other])
     assert both["e1000 tcp_rr rate"]["value"] == 25 and both["exits mmio"]["value"] == 11, both
     assert both["e1000 tcp_rr rate"]["spread"] == 30 / 25, both
