@@ -56,7 +56,7 @@ def events(tree, slot):
     Port accesses are the whole machine's: no NIC is behind a port."""
     nic = tree["nics"][slot]
     ports = tree["buses"]["pio"]["regions"]
-    queued = tree["buses"]["mmio"].get("coalesced", 0) if nic["model"] == "e1000" else 0
+    queued = tree["buses"].get("mmio", {}).get("coalesced", 0) if nic["model"] == "e1000" else 0
     return {
         "mmio_read": sum(account["reads"] for account in nic["registers"]),
         "mmio_write": sum(account["writes"] for account in nic["registers"]) - queued,
