@@ -123,6 +123,7 @@ static bool e1000_gso_straight(struct e1000 *e)
 	in->len = rx->gso.cut.hdr_len + rx->gso.cut.len;
 	in->straight = true;
 	iov_copy_in(in->iov, in->cnt, 0, rx->gso.cut.hdr, rx->gso.cut.hdr_len);
+	counter_inc(&e->nic.stat.rx_segments);
 	e1000_rx_frame(e, in, rx->plan.bufs);
 	return rx->next - at == rx->plan.bufs;
 }
@@ -144,6 +145,7 @@ void e1000_gso_next(struct e1000 *e, unsigned bufs)
 	in->len = g->cut.hdr_len + g->cut.len;
 	in->straight = false;
 	g->open = offload_cut_more(&g->cut);
+	counter_inc(&e->nic.stat.rx_segments);
 	rx->held = !e1000_rx_frame(e, in, bufs);
 }
 
@@ -165,6 +167,7 @@ static void e1000_gso_arrived(struct e1000 *e, size_t len)
 	rx->gso.h = (struct virtio_net_hdr){ .flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
 					     .csum_start = h->csum_start,
 					     .csum_offset = h->csum_offset };
+	counter_inc(&e->nic.stat.rx_cut);
 	fits = c->hdr_len == p->hdr_len && h->gso_size == p->mss;
 	p->hdr_len = c->hdr_len;
 	p->mss = h->gso_size;

@@ -35,6 +35,8 @@
 	X(rx_drops, "frames not delivered: the sum of the next two")                               \
 	X(rx_filtered, "of those: not for this NIC, or a header that lies")                        \
 	X(rx_oversize, "of those: too long for the buffers or for the NIC")                        \
+	X(rx_cut, "large frames taken in to be cut into frames of the wire (e1000)")               \
+	X(rx_segments, "frames of the wire made of them so far")                                   \
 	X(rx_missed, "frames looped back (e1000) that met too few buffers; no drops")              \
 	X(tx_kicks, "transmit doorbells the guest rang")                                           \
 	X(rx_kicks, "receive doorbells the guest rang")                                            \

@@ -25,7 +25,7 @@ PLOTS = {"throughput", "rates", "time", "io", "registers", "model", "validation"
 def backed(run):
     """The run, with a backend that saw the same frames."""
     for nic in run["window"]["stats"]["nics"]:
-        nic.update(rx_drops=0, backend_stats={
+        nic.update(rx_drops=0, rx_cut=0, rx_segments=0, backend_stats={
             "tx_frames": nic["tx_frames"], "rx_frames": nic["rx_frames"], "tx_drops": 0,
             "rx_drops": 0, "sw_segments": 0, "sw_frames": 0})
     return run

@@ -166,6 +166,7 @@ START_TEST(loopback_ends_what_waits)
 	struct virtio_net_hdr h;
 	size_t len = large_make(r, &(struct large){ .payload = 20 * LARGE_MSS }, &h);
 
+	r->looped = true;
 	rig_post_rx(r, 7);
 	large_arrives(r, &h, len);
 	large_segments(r, &h, len, 0, 7);

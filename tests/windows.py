@@ -27,7 +27,8 @@ def stats(**changes):
                     {"name": "io", "user_ns": 3, "system_ns": 4}],
         "buses": {"pio": {"unclaimed": 0, "regions": []},
                   "mmio": {"unclaimed": 0, "regions": []}},
-        "nics": [{"name": "net0", "model": "e1000", "tx_frames": 10, "rx_frames": 6, "rx_drops": 3,
+        "nics": [{"name": "net0", "model": "e1000", "tx_frames": 10, "rx_frames": 11, "rx_drops": 3,
+                  "rx_cut": 1, "rx_segments": 6,
                   "ratios": {"tx_frames_per_call": 2.0}, "backend_stats": dict(NET),
                   "registers": [{"name": "TDT", "reads": 0, "writes": 4, "ns": 40},
                                 {"name": "CTRL", "reads": 2, "writes": 0, "ns": 9}]}],
@@ -42,7 +43,7 @@ def later():
     cpu, nic = tree["vcpus"][0], tree["nics"][0]
     cpu["exits"] = {"mmio": 16, "io": 2}
     cpu.update(wall_ns=2000, kvm_ns=1300, handler_ns=560, wait_ns=100, pending_ns=40)
-    nic.update(tx_frames=110, rx_frames=26)
+    nic.update(tx_frames=110, rx_frames=51, rx_cut=3, rx_segments=28)
     nic["backend_stats"].update(tx_frames=112, rx_frames=27)
     nic["registers"] = [{"name": "CTRL", "reads": 2, "writes": 0, "ns": 9},
                         {"name": "TDT", "reads": 0, "writes": 9, "ns": 100},
@@ -65,7 +66,7 @@ class Difference(unittest.TestCase):
         cpu, nic = seen["stats"]["vcpus"][0], seen["stats"]["nics"][0]
         self.assertEqual(seen["ns"], 1000)
         self.assertEqual(cpu["exits"], {"mmio": 6, "io": 2})
-        self.assertEqual((nic["name"], nic["tx_frames"], nic["rx_frames"]), ("net0", 100, 20))
+        self.assertEqual((nic["name"], nic["tx_frames"], nic["rx_frames"]), ("net0", 100, 40))
         self.assertEqual(nic["backend_stats"]["tx_frames"], 100)
 
     def test_accounts_by_name(self):
@@ -152,6 +153,7 @@ class Complaints(unittest.TestCase):
         """One frame too many at either end, either way, is said."""
         for place, counter in (("nic", "tx_frames"), ("net", "tx_frames"), ("net", "tx_drops"),
                                ("net", "sw_segments"), ("nic", "rx_frames"), ("nic", "rx_drops"),
+                               ("nic", "rx_cut"), ("nic", "rx_segments"),
                                ("net", "rx_frames"), ("net", "rx_drops")):
             seen = made()
             nic = seen["stats"]["nics"][0]

@@ -167,6 +167,7 @@ struct nic_rig {
 	/* books: */
 	unsigned tx_posted, tx_done;
 	unsigned irq_base;
+	bool looped; /* the test looped frames back: no backend saw them */
 	union {
 		struct rig_e1000 e;
 		struct rig_virtio v;
