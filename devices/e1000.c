@@ -49,6 +49,7 @@ void e1000_tctl_write(struct e1000 *e, unsigned w, uint32_t val)
 {
 	(void)w, (void)val;
 	e1000_ram_off(e); /* until the worker finds both rings enabled and busy */
+	e1000_irq_page_leave(e);
 	e1000_wake(e);
 }
 
@@ -60,6 +61,7 @@ void e1000_rctl_write(struct e1000 *e, unsigned w, uint32_t val)
 
 	(void)w;
 	e1000_ram_off(e);
+	e1000_irq_page_leave(e);
 	rx->shift = shift[i | (val & E1000_RCTL_BSEX ? 4 : 0)];
 	rx->want = (unsigned)((e1000_rx_longest(e) + BIT(rx->shift) - 1) >> rx->shift);
 	rx->next = rx->fetched = 0; /* its buffers have that size now */
@@ -215,6 +217,7 @@ static void e1000_tx_remind(struct e1000 *e)
 {
 	if (!e->late_due)
 		return;
+	e1000_drain(e);
 	lock_take(&e->nic.lock);
 	e1000_irq_tx_done(e, 0);
 	lock_drop(&e->nic.lock);
@@ -239,6 +242,7 @@ static void e1000_tx_publish(struct e1000 *e)
 	uint32_t open = e->tx.pkt.descs; /* not done with those */
 	uint32_t causes = r->head == r->tail ? E1000_ICR_TXQE : 0;
 
+	e1000_drain(e);
 	lock_take(&e->nic.lock);
 	e1000_publish(e, E1000_TDH, r->head - open + (r->head < open ? r->size : 0));
 	trace(NET, "%s: tx given back, TDH %u", e->nic.cfg.name, e1000_get(e, E1000_TDH));
@@ -390,6 +394,7 @@ static void e1000_rx_done(struct e1000 *e)
 	if (rx->tally.missed)
 		causes |= E1000_ICR_RXO;
 	rx->delivered = 0;
+	e1000_drain(e);
 	lock_take(&e->nic.lock);
 	e1000_publish(e, E1000_RDH, rx->ring.head);
 	e1000_fold_rx(e);
@@ -452,6 +457,8 @@ static void e1000_rx_kicked(struct loop_event *ev)
 static void e1000_reset(struct e1000 *e)
 {
 	e1000_ram_off(e);
+	e1000_irq_page_off(e);
+	e->irq_page_refused = false;
 	for (unsigned i = 0; i < e1000_table_rows; i++) {
 		const struct e1000_reg *r = &e1000_table[i];
 
@@ -532,6 +539,12 @@ static unsigned e1000_rx_offload(const struct e1000 *e)
 	return nic_has(&e->nic, RUNG_OFFLOAD_RX) ? NET_OFF_ALL : 0;
 }
 
+static const uint64_t e1000_page_off[E1000_PAGES] = {
+	[E1000_PAGE_RX] = 0x2000,
+	[E1000_PAGE_TX] = 0x3000,
+	[E1000_PAGE_IRQ] = 0,
+};
+
 static int e1000_attach(struct e1000 *e, struct pci_host *pci, unsigned slot)
 {
 	struct pci_dev *d = &e->nic.pci;
@@ -545,7 +558,7 @@ static int e1000_attach(struct e1000 *e, struct pci_host *pci, unsigned slot)
 	d->bar[E1000_BAR_MEM].region.n_pages = E1000_PAGES;
 	for (unsigned i = 0; i < E1000_PAGES; i++)
 		d->bar[E1000_BAR_MEM].region.page[i] = (struct region_page){
-			.off = 0x2000 + i * BUS_PAGE_SIZE,
+			.off = e1000_page_off[i],
 			.mem = e->pages + i * BUS_PAGE_SIZE / 4,
 		};
 	err = loop_event_init(e->nic.m->loop, &e->tx_kick, e1000_tx_kicked);

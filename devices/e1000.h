@@ -5,6 +5,7 @@
  *   e1000.c          the device: registers, rings, transmit, receive, interrupt, reset
  *   e1000_doorbell.c TDT and RDT: who answers them
  *   e1000_irq.c      from causes to INTA#
+ *   e1000_irq_page.c ICR as memory
  *   e1000_table.c    the register table, to be laid beside the manual, and the BARs
  *   e1000_ring.c     descriptor rings, receive buffers, loopback
  *   e1000_gso.c      how a frame is read from the backend, and large ones cut
@@ -28,7 +29,7 @@ struct e1000;
 #define E1000_BAR_MEM 0
 #define E1000_BAR_IO  2 /* as on the real part; BAR 1 would be the flash */
 /* Pages of BAR 0 that can be memory. */
-enum { E1000_PAGE_RX, E1000_PAGE_TX, E1000_PAGES };
+enum { E1000_PAGE_RX, E1000_PAGE_TX, E1000_PAGE_IRQ, E1000_PAGES };
 
 /* --- e1000_table.c --- */
 
@@ -243,7 +244,7 @@ struct e1000 {
 	/* E1000_PAGE_RX and _TX are memory: written under nic.work and nic.lock. */
 	_Atomic bool ram;
 	_Atomic bool queue;      /* TDT and RDT are queued: written under nic.work */
-	_Atomic uint32_t *pages; /* both, one after the other */
+	_Atomic uint32_t *pages; /* of E1000_PAGE_*, one after the other */
 	/* A TXDW that may wait is due then; 0: there is none. Written under nic.lock. */
 	_Atomic uint64_t late_due;
 	_Atomic uint32_t ioaddr; /* of the I/O BAR */
@@ -258,12 +259,15 @@ struct e1000 {
 		uint16_t in;  /* start bit, opcode, address */
 		uint32_t out; /* what is shifted out, bit 16 first (a leading 0) */
 	} mw;
-	struct irq_eoi *eoi; /* fixed; NULL: pci_intx_set() */
-	bool line;           /* INTA# is asserted; with eoi: maybe not any more */
-	uint64_t line_at;    /* when that happened last; 0: never */
-	uint64_t itr_due;    /* itr_timer is set for then; 0: it is not */
-	uint64_t late_at;    /* since when TXDW waits */
-	unsigned late;       /* descriptors that it is about */
+	bool irq_page;         /* E1000_PAGE_IRQ is memory */
+	bool irq_page_refused; /* by the hypervisor; asked again after a reset */
+	uint32_t shown;        /* ICR as the guest reads it there; else 0 */
+	struct irq_eoi *eoi;   /* fixed; NULL: pci_intx_set() */
+	bool line;             /* INTA# is asserted; with eoi: maybe not any more */
+	uint64_t line_at;      /* when that happened last; 0: never */
+	uint64_t itr_due;      /* itr_timer is set for then; 0: it is not */
+	uint64_t late_at;      /* since when TXDW waits */
+	unsigned late;         /* descriptors that it is about */
 	/* nic.work: */
 	struct e1000_tx tx;
 	struct e1000_rx rx;
@@ -292,7 +296,8 @@ uint32_t e1000_icr_read(struct e1000 *e, unsigned w);
 void e1000_icr_write(struct e1000 *e, unsigned w, uint32_t val);
 void e1000_ics_write(struct e1000 *e, unsigned w, uint32_t val);
 void e1000_imc_write(struct e1000 *e, unsigned w, uint32_t val);
-void e1000_irq_write(struct e1000 *e, unsigned w, uint32_t val);
+void e1000_ims_write(struct e1000 *e, unsigned w, uint32_t val);
+void e1000_itr_write(struct e1000 *e, unsigned w, uint32_t val);
 void e1000_ctrl_write(struct e1000 *e, unsigned w, uint32_t val);
 void e1000_rctl_write(struct e1000 *e, unsigned w, uint32_t val);
 void e1000_tctl_write(struct e1000 *e, unsigned w, uint32_t val);
@@ -302,6 +307,8 @@ void e1000_rx_ring_write(struct e1000 *e, unsigned w, uint32_t val);
 /* Enable bits, bus mastering or loopback changed: the I/O thread is to look again. */
 void e1000_wake(struct e1000 *e);
 bool e1000_tx_on(const struct e1000 *e);
+/* Transmission and reception are enabled, whoever may do them. */
+bool e1000_both_on(const struct e1000 *e);
 /* Transmit what is in the ring, up to a batch, or all of it for a vCPU. nic.work held. */
 void e1000_tx_run(struct e1000 *e);
 /* Buffers came: have the backend deliver again. nic.work held, I/O thread. */
@@ -321,7 +328,7 @@ _Atomic uint32_t *e1000_ram(const struct e1000 *e, uint32_t off);
 void e1000_publish(struct e1000 *e, uint32_t off, uint32_t val);
 /* The coalesced rung: does a doorbell wait in the queue? Any thread. */
 bool e1000_queued(const struct e1000 *e);
-/* Hear those that do. nic.lock not held. */
+/* Hear those that do, and acknowledges (irq-page). nic.lock not held. */
 void e1000_drain(struct e1000 *e);
 /* The pages are registers again; harmless when they are. nic.work and nic.lock held. */
 void e1000_ram_off(struct e1000 *e);
@@ -347,6 +354,23 @@ void e1000_eoi_came(struct irq_eoi *eoi);
 void e1000_irq_tx_done(struct e1000 *e, uint32_t causes);
 /* Is it time for a TXDW that waits? Any thread. */
 bool e1000_tx_late(const struct e1000 *e);
+
+/* --- e1000_irq_page.c; nic.lock held --- */
+
+/* Causes that the line is about: those shown, now with what joins them, or ICR. */
+uint32_t e1000_irq_causes(struct e1000 *e);
+/* The line rises: what ICR holds is what the guest is going to read. */
+void e1000_irq_page_raise(struct e1000 *e);
+/* The driver wrote `imc` to IMC. */
+void e1000_irq_page_ack(struct e1000 *e, uint32_t imc);
+/* The driver wrote IMS: the page becomes memory, if that is due and to be had. */
+void e1000_irq_page_on(struct e1000 *e);
+/* It is registers again; harmless when it is. */
+void e1000_irq_page_off(struct e1000 *e);
+/* Likewise, unless both units are still on. */
+void e1000_irq_page_leave(struct e1000 *e);
+/* The driver wrote to `off` of the page, and any of its registers may have changed. */
+void e1000_irq_page_wrote(struct e1000 *e, uint32_t off);
 
 /* --- e1000_ring.c --- */
 

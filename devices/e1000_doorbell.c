@@ -82,10 +82,9 @@ void e1000_publish(struct e1000 *e, uint32_t off, uint32_t val)
 		atomic_store_explicit(ram, val, memory_order_relaxed);
 }
 
-static bool e1000_ram_wanted(const struct e1000 *e)
+bool e1000_both_on(const struct e1000 *e)
 {
-	return nic_has(&e->nic, RUNG_RAM) && e1000_tx_on(e) &&
-	       (e1000_get(e, E1000_RCTL) & E1000_RCTL_EN);
+	return e1000_tx_on(e) && (e1000_get(e, E1000_RCTL) & E1000_RCTL_EN);
 }
 
 /* --- writes in a queue --- */
@@ -108,7 +107,11 @@ bool e1000_queued(const struct e1000 *e)
 
 void e1000_drain(struct e1000 *e)
 {
-	if (nic_has(&e->nic, RUNG_COALESCED))
+	if (nic_has(&e->nic, RUNG_IRQ_PAGE))
+		/* Descriptors first, then the queue: pairs with the guest, which writes
+		 * IMC and then polls (e1000_irq_page.c). */
+		atomic_thread_fence(memory_order_seq_cst);
+	if (nic_has(&e->nic, RUNG_COALESCED) || nic_has(&e->nic, RUNG_IRQ_PAGE))
 		bus_drain(&e->nic.m->mmio);
 }
 
@@ -169,6 +172,7 @@ void e1000_bars_moving(struct pci_dev *d)
 	lock_take(&e->nic.work);
 	lock_take(&e->nic.lock);
 	e1000_ram_off(e);
+	e1000_irq_page_off(e);
 	lock_drop(&e->nic.lock);
 	lock_drop(&e->nic.work);
 }
@@ -180,7 +184,7 @@ void e1000_poll_begin(struct nic *n)
 	struct e1000 *e = container_of(n, struct e1000, nic);
 
 	lock_take(&n->lock);
-	if (!e->ram && e1000_ram_wanted(e))
+	if (!e->ram && nic_has(n, RUNG_RAM) && e1000_both_on(e))
 		e1000_ram_on(e);
 	lock_drop(&n->lock);
 	e1000_zones_set(e, true);

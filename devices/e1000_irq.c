@@ -36,10 +36,12 @@ static bool e1000_itr_allows(struct e1000 *e)
 }
 
 /* The irq rung: the line that was raised last falls at the guest's EOI and not before. Has
- * it? If not, we shall be told: a cause that is still there then raises it again. */
+ * it? If not, we shall be told: a cause that is still there then raises it again. With
+ * irq-page we need not be: an IMS follows. */
 static bool e1000_line_fell(struct e1000 *e)
 {
-	if (e->line && (irq_eoi_acked(e->eoi) || !irq_eoi_watch(e->eoi, e->nic.m->loop)))
+	if (e->line &&
+	    (irq_eoi_acked(e->eoi) || (!e->shown && !irq_eoi_watch(e->eoi, e->nic.m->loop))))
 		e->line = false;
 	return !e->line;
 }
@@ -48,6 +50,7 @@ void e1000_eoi_came(struct irq_eoi *eoi)
 {
 	struct e1000 *e = eoi->user;
 
+	e1000_drain(e);
 	lock_take(&e->nic.lock);
 	e1000_irq_update(e);
 	lock_drop(&e->nic.lock);
@@ -58,6 +61,7 @@ static void e1000_irq_raise_eoi(struct e1000 *e)
 	if (!e1000_line_fell(e) || !e1000_itr_allows(e))
 		return;
 	counter_inc(&e->nic.stat.irqs);
+	e1000_irq_page_raise(e);
 	e->line = true;
 	trace(IRQ, "%s: INTA# asserted, up to the EOI", e->nic.cfg.name);
 	irq_eoi_raise(e->eoi);
@@ -65,7 +69,7 @@ static void e1000_irq_raise_eoi(struct e1000 *e)
 
 void e1000_irq_update(struct e1000 *e)
 {
-	bool want = e1000_get(e, E1000_ICR) & e1000_get(e, E1000_IMS);
+	bool want = e1000_irq_causes(e) & e1000_get(e, E1000_IMS);
 
 	if (e->eoi) {
 		if (want)
@@ -74,8 +78,10 @@ void e1000_irq_update(struct e1000 *e)
 	}
 	if (want == e->line || (want && !e1000_itr_allows(e)))
 		return;
-	if (want)
+	if (want) {
 		counter_inc(&e->nic.stat.irqs);
+		e1000_irq_page_raise(e);
+	}
 	e->line = want;
 	trace(IRQ, "%s: INTA# %s", e->nic.cfg.name, want ? "asserted" : "released");
 	pci_intx_set(&e->nic.pci, want);
@@ -101,6 +107,7 @@ void e1000_itr_expired(struct loop_timer *t)
 {
 	struct e1000 *e = container_of(t, struct e1000, itr_timer);
 
+	e1000_drain(e);
 	lock_take(&e->nic.lock);
 	e->itr_due = 0;
 	e1000_irq_update(e);

@@ -48,9 +48,9 @@ const struct e1000_reg e1000_table[] = {
 
 	/* --- interrupts [13.4.17 - 13.4.21] --- */
 	ROW(ICR, RC, 0, 0, .read = e1000_icr_read, .write = e1000_icr_write),
-	ROW(ITR, RW, 0x0000ffff, 0, .write = e1000_irq_write),
+	ROW(ITR, RW, 0x0000ffff, 0, .write = e1000_itr_write),
 	ROW(ICS, WO, 0, 0, .write = e1000_ics_write),
-	ROW(IMS, W1S, E1000_ICR_ALL, 0, .write = e1000_irq_write),
+	ROW(IMS, W1S, E1000_ICR_ALL, 0, .write = e1000_ims_write),
 	ROW(IMC, WO, 0, 0, .write = e1000_imc_write),
 
 	/* --- receive and transmit control, flow control --- */
@@ -249,6 +249,8 @@ void e1000_reg_write(struct e1000 *e, uint32_t off, uint32_t val)
 	e1000_reg_store(e, r, off, val);
 	if (r->write)
 		r->write(e, w, val);
+	if (off < BUS_PAGE_SIZE)
+		e1000_irq_page_wrote(e, off);
 	lock_drop(&e->nic.lock);
 	if (r->quiesce)
 		lock_drop(&e->nic.work);
@@ -260,6 +262,8 @@ uint32_t e1000_icr_read(struct e1000 *e, unsigned w)
 {
 	uint32_t causes = e1000_get(e, w * 4);
 
+	if (e->irq_page) /* through the I/O BAR, or it exited before the page was memory */
+		return e->shown;
 	e1000_set(e, E1000_ICR, 0);
 	e1000_irq_update(e);
 	return causes;
@@ -267,6 +271,7 @@ uint32_t e1000_icr_read(struct e1000 *e, unsigned w)
 
 void e1000_icr_write(struct e1000 *e, unsigned w, uint32_t val)
 {
+	e1000_irq_page_off(e);
 	e1000_set(e, E1000_ICR, e1000_get(e, w * 4) & ~val);
 	e1000_irq_update(e);
 }
@@ -280,12 +285,19 @@ void e1000_ics_write(struct e1000 *e, unsigned w, uint32_t val)
 void e1000_imc_write(struct e1000 *e, unsigned w, uint32_t val)
 {
 	(void)w;
+	e1000_irq_page_ack(e, val);
 	e1000_set(e, E1000_IMS, e1000_get(e, E1000_IMS) & ~val);
 	e1000_irq_update(e);
 }
 
-/* IMS, ITR: stored by their rows. */
-void e1000_irq_write(struct e1000 *e, unsigned w, uint32_t val)
+void e1000_ims_write(struct e1000 *e, unsigned w, uint32_t val)
+{
+	(void)w, (void)val;
+	e1000_irq_page_on(e);
+	e1000_irq_update(e);
+}
+
+void e1000_itr_write(struct e1000 *e, unsigned w, uint32_t val)
 {
 	(void)w, (void)val;
 	e1000_irq_update(e);

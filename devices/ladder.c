@@ -62,8 +62,6 @@ const char *ladder_conflict(unsigned rungs)
 	if ((rungs & polled) && !(rungs & BIT(RUNG_POLL)))
 		return "coalesced=on and ram=on need a worker that polls: add poll=on, or turn "
 		       "them off";
-	if ((rungs & BIT(RUNG_IRQ_PAGE)) && !(rungs & BIT(RUNG_IRQ)))
-		return "irq-page=on needs a line that EOI lowers: add irq=on, or irq-page=off";
 	return NULL;
 }
 

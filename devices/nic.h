@@ -44,6 +44,7 @@
 	X(wakeups, "times the worker was woken: by doorbells, the backend, a timer, itself")       \
 	X(poll_spells, "times the worker began to poll")                                           \
 	X(ram_spells, "times the doorbells became memory (e1000)")                                 \
+	X(irq_page_spells, "times ICR became memory (e1000)")                                      \
 	X(tx_batches, "times the worker took transmit frames")                                     \
 	X(rx_batches, "times the worker delivered frames")                                         \
 	X(tx_again, "times the backend had no room")                                               \

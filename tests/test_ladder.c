@@ -70,7 +70,6 @@ static const struct {
 	{ LADDER_BEST & ~R(WORKER), "poll=on", "worker=on", LADDER_BEST },
 	{ R(RAM) | R(WORKER), "ram=on", "poll=on", R(RAM) | R(WORKER) | R(POLL) },
 	{ R(COALESCED) | R(WORKER), "coalesced=on", "poll=on", R(COALESCED) | R(WORKER) | R(POLL) },
-	{ R(IRQ_PAGE), "irq-page=on", "irq=on", R(IRQ_PAGE) | R(IRQ) },
 };
 
 START_TEST(conflict_names_the_rung_and_the_remedy)

@@ -130,6 +130,7 @@ static const struct {
 	{ "e1000,null,offload-tx=on,ladder=qemu", LADDER_QEMU }, /* the last word counts */
 	{ "e1000,null,itr=off", LADDER_BEST & ~RUNG(ITR) },
 	{ "e1000,null,irq=on,irq-page=on", LADDER_ALL },
+	{ "e1000,null,ladder=qemu,irq-page=on", RUNG(IRQ_PAGE) },
 	{ "virtio,null,zero-copy=off", LADDER_BEST &LADDER_VIRTIO & ~RUNG(ZERO_COPY) },
 };
 
@@ -299,7 +300,6 @@ static const struct {
 	{ "run -k K -n e1000,null,worker=off", "poll=on", "worker=on" },
 	{ "run -k K -n virtio,null,worker=off", "poll=on", "worker=on" },
 	{ "run -k K -n e1000,null,poll=off", "ram=on", "poll=on" },
-	{ "run -k K -n e1000,null,ladder=qemu,irq-page=on", "irq-page=on", "irq=on" },
 	{ "run -k K -n e1000,null,poll-us=0", "poll-us=0", "1 to 100000" },
 	{ "run -k K -n e1000,null,poll-us=100001", "poll-us=100001", "1 to 100000" },
 	{ "run -k K -n e1000,null,poll-us=long", "poll-us=long", "1 to 100000" },

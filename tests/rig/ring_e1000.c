@@ -397,12 +397,18 @@ static uint32_t ring_e1000_ack(struct nic_rig *r)
 {
 	uint32_t causes = er32(r, ICR);
 
+	/* As Linux does, whom irq-page is for: see devices/e1000_irq_page.c. */
+	if (rig_has(r, IRQ_PAGE))
+		ew32(r, IMC, ~UINT32_C(0));
 	rig_eoi(r);
+	if (rig_has(r, IRQ_PAGE) && !r->e.masked)
+		ew32(r, IMS, IMS_LINUX);
 	return causes;
 }
 
 static void ring_e1000_mask(struct nic_rig *r, bool on)
 {
+	r->e.masked = on;
 	ew32(r, on ? IMC : IMS, on ? ~UINT32_C(0) : IMS_LINUX);
 }
 
