@@ -98,6 +98,8 @@ START_TEST(cause_that_no_poll_finds_waits_for_its_own_turn)
 	cause(r, TXDW);
 	ck_assert_uint_eq(er32(r, ICR), RXT0 | TXDW);
 	cause(r, LSC); /* between the handler's read and its acknowledge */
+	for (unsigned i = 0; i < r->m->f->n_eois; i++)
+		ck_assert(!r->m->f->eoi[i].watched); /* IMS follows: no need to be woken */
 	ck_assert_uint_eq(handler(r), RXT0 | TXDW);
 	ck_assert_uint_eq(rig_irqs(r), 1);
 	nic_clock_pass(r, 1000000);
@@ -151,6 +153,43 @@ START_TEST(acknowledge_that_waits_in_the_queue_comes_before_ims)
 	ck_assert_uint_eq(handler(r), LSC); /* not lost, and TXDW polled twice */
 	poll_ends(r);
 	ck_assert(!rig_irq_level(r));
+	nic_rig_free(r);
+}
+END_TEST
+
+START_TEST(worker_hears_an_acknowledge_before_it_interrupts)
+{
+	struct nic_rig *r = card(1);
+	uint8_t frame[100];
+
+	frame_plain(frame, sizeof(frame), r->mac, 1);
+	rig_post_rx(r, 8);
+	cause(r, RXT0);
+	handler(r); /* IMC is in the queue */
+	rig_receive(r, frame, sizeof(frame), NULL);
+	rig_run(r);
+	ck_assert_uint_eq(rig_stat(r, rx_frames), 1);
+	ck_assert_uint_eq(rig_irqs(r), 1); /* masked */
+	nic_clock_pass(r, 1000000);
+	poll_ends(r);
+	ck_assert_uint_eq(rig_irqs(r), 2);
+	nic_rig_free(r);
+}
+END_TEST
+
+START_TEST(timer_hears_an_acknowledge_before_it_interrupts)
+{
+	struct nic_rig *r = card(1);
+
+	cause(r, RXT0);
+	fake_guest_eoi(r->m->f, rig_gsi(r)); /* unacknowledged: it is to come again, */
+	ew32(r, E1000_ITR, 0xffff);          /* but not yet */
+	ew32(r, E1000_ICS, TXDW);
+	ck_assert_uint_ne(dev(r)->itr_due, 0);
+	handler(r);
+	nic_clock_pass(r, 0xffff * 256);
+	ck_assert_uint_eq(dev(r)->itr_due, 0);
+	ck_assert_uint_eq(rig_irqs(r), 1);
 	nic_rig_free(r);
 }
 END_TEST
@@ -344,6 +383,27 @@ START_TEST(cause_that_waits_when_it_begins_is_shown)
 }
 END_TEST
 
+/* The handler has read the register, and EOIs only after IMS: what is in ICR is new. */
+START_TEST(cause_that_came_before_the_eoi_is_raised_by_it)
+{
+	struct nic_rig *r = card(1);
+
+	ends_tx(r);
+	ew32(r, E1000_ICS, LSC);
+	ck_assert_uint_eq(er32(r, ICR), LSC);
+	ew32(r, IMC, ~UINT32_C(0));
+	ew32(r, E1000_ICS, RXT0);
+	ew32(r, TCTL, TCTL_LINUX);
+	nic_clock_pass(r, 1000000);
+	ew32(r, IMS, IMS_LINUX);
+	ck_assert_int_eq(page(r), PAGE_ROM);
+	rig_eoi(r);
+	ck_assert(rig_irq_level(r));
+	ck_assert_uint_eq(handler(r), RXT0);
+	nic_rig_free(r);
+}
+END_TEST
+
 START_TEST(hypervisor_that_refuses_is_asked_once_a_reset)
 {
 	struct nic_rig *r = card(_i);
@@ -381,6 +441,9 @@ static const struct test_entry tests[] = {
 	TLOOP(cause_that_no_poll_finds_waits_for_its_own_turn, 0, 2),
 	TLOOP(cause_during_the_poll_interrupts_at_ims, 0, 2),
 	T(acknowledge_that_waits_in_the_queue_comes_before_ims),
+	T(worker_hears_an_acknowledge_before_it_interrupts),
+	T(timer_hears_an_acknowledge_before_it_interrupts),
+	T(cause_that_came_before_the_eoi_is_raised_by_it),
 	TLOOP(interrupt_without_acknowledge_comes_again, 0, 2),
 	TLOOP(another_cards_interrupt_finds_nothing, 0, 2),
 	TLOOP(page_reads_as_the_registers, 0, 2),
