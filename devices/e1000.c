@@ -539,12 +539,6 @@ static unsigned e1000_rx_offload(const struct e1000 *e)
 	return nic_has(&e->nic, RUNG_OFFLOAD_RX) ? NET_OFF_ALL : 0;
 }
 
-static const uint64_t e1000_page_off[E1000_PAGES] = {
-	[E1000_PAGE_RX] = 0x2000,
-	[E1000_PAGE_TX] = 0x3000,
-	[E1000_PAGE_IRQ] = 0,
-};
-
 static int e1000_attach(struct e1000 *e, struct pci_host *pci, unsigned slot)
 {
 	struct pci_dev *d = &e->nic.pci;
@@ -555,12 +549,7 @@ static int e1000_attach(struct e1000 *e, struct pci_host *pci, unsigned slot)
 	d->bars_moving = e1000_bars_moving;
 	pci_bar_init(d, E1000_BAR_MEM, false, E1000_MEM_SIZE, e->nic.cfg.name, &e1000_mem_ops, e);
 	pci_bar_init(d, E1000_BAR_IO, true, E1000_IO_SIZE, e->nic.cfg.name, &e1000_io_ops, e);
-	d->bar[E1000_BAR_MEM].region.n_pages = E1000_PAGES;
-	for (unsigned i = 0; i < E1000_PAGES; i++)
-		d->bar[E1000_BAR_MEM].region.page[i] = (struct region_page){
-			.off = e1000_page_off[i],
-			.mem = e->pages + i * BUS_PAGE_SIZE / 4,
-		};
+	e1000_pages_describe(e, &d->bar[E1000_BAR_MEM].region);
 	err = loop_event_init(e->nic.m->loop, &e->tx_kick, e1000_tx_kicked);
 	if (!err)
 		err = loop_event_init(e->nic.m->loop, &e->rx_kick, e1000_rx_kicked);

@@ -316,6 +316,8 @@ void e1000_rx_resume(struct e1000 *e);
 
 /* --- e1000_doorbell.c --- */
 
+/* Say in BAR 0's region which pages can be memory, and which memory that is. */
+void e1000_pages_describe(struct e1000 *e, struct region *r);
 /* The driver wrote TDT or RDT, row `r`, by an exit. */
 void e1000_doorbell_write(struct e1000 *e, const struct e1000_reg *r, uint32_t val);
 void e1000_tdt_rang(struct e1000 *e);

@@ -87,6 +87,22 @@ bool e1000_both_on(const struct e1000 *e)
 	return e1000_tx_on(e) && (e1000_get(e, E1000_RCTL) & E1000_RCTL_EN);
 }
 
+void e1000_pages_describe(struct e1000 *e, struct region *r)
+{
+	static const uint64_t off[E1000_PAGES] = {
+		[E1000_PAGE_RX] = RX_PAGE,
+		[E1000_PAGE_TX] = TX_PAGE,
+		[E1000_PAGE_IRQ] = 0,
+	};
+
+	r->n_pages = E1000_PAGES;
+	for (unsigned i = 0; i < E1000_PAGES; i++)
+		r->page[i] = (struct region_page){
+			.off = off[i],
+			.mem = e->pages + i * BUS_PAGE_SIZE / 4,
+		};
+}
+
 /* --- writes in a queue --- */
 
 static void e1000_zones_set(struct e1000 *e, bool on)
