@@ -107,7 +107,7 @@ struct rig_driver {
 extern const struct rig_driver rig_driver_e1000, rig_driver_virtio;
 
 struct rig_e1000 {
-	bool masked; /* by mask(), suppress() */
+	_Atomic bool masked; /* by mask(), suppress() */
 	unsigned tdt, tx_clean, rdt, rx_clean;
 	bool eop[RIG_RING_MAX]; /* this slot ends a frame */
 	gpa_t rx_at[RIG_RING_MAX];
