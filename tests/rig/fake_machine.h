@@ -15,9 +15,9 @@
 
 struct fake_irq {
 	struct irq_line line;
-	bool level;
-	unsigned edges; /* rising: false to true */
-	unsigned sets;  /* calls of irq_set() */
+	_Atomic bool level;
+	_Atomic unsigned edges; /* rising: false to true */
+	_Atomic unsigned sets;  /* calls of irq_set() */
 };
 
 /* The other kind of line. What KVM's does at the guest's EOI, fake_guest_eoi() does. */
@@ -37,8 +37,8 @@ struct fake_msi {
 	struct msi_vec vec;
 	uint64_t addr; /* of the last msi_route() */
 	uint32_t data;
-	unsigned routes; /* calls of msi_route() */
-	unsigned fires;  /* messages sent: msi_fire() with a route */
+	_Atomic unsigned routes; /* calls of msi_route() */
+	_Atomic unsigned fires;  /* messages sent: msi_fire() with a route */
 };
 
 struct fake_machine {
