@@ -8,6 +8,7 @@
 #include <string.h>
 
 #define NIC_STREAM 16   /* wake-ups that are looked at together; frames to be a stream */
+#define NIC_TICKS  4    /* looks of the worker's own in the time that polling outlasts a stream */
 #define NIC_LARGE  1000 /* bytes of an average frame */
 
 /* --- polling: while work comes often, somebody looks out for it --- */
@@ -55,7 +56,8 @@ static void nic_poll_begin(struct nic *n)
 	counter_inc(&n->stat.poll_spells);
 	n->ops->poll_begin(n);
 	watch_on(n->m->watcher, &n->watch);
-	loop_timer_set(&n->poll_timer, nic_poll_ns(n));
+	n->ticks = 0;
+	loop_timer_set(&n->poll_timer, nic_poll_ns(n) / NIC_TICKS);
 }
 
 static void nic_poll_tick(struct loop_timer *t)
@@ -63,10 +65,11 @@ static void nic_poll_tick(struct loop_timer *t)
 	struct nic *n = container_of(t, struct nic, poll_timer);
 
 	lock_take(&n->work);
-	if (nic_streams(n)) {
-		/* The watcher may have had no time: this bounds how long anything waits. */
+	if (++n->ticks % NIC_TICKS || nic_streams(n)) {
+		/* A busy guest leaves the watcher no time: this bounds how long frames wait, so
+		 * that they are on their way while the guest makes the next. */
 		n->ops->catch_up(n);
-		loop_timer_set(t, nic_poll_ns(n));
+		loop_timer_set(t, nic_poll_ns(n) / NIC_TICKS);
 	} else {
 		watch_off(&n->watch);
 		n->polling = false;

@@ -113,7 +113,8 @@ struct nic {
 		uint64_t at;          /* loop_now() */
 		uint64_t wakeups, tx_frames, rx_frames, bytes;
 	} pace;
-	bool polling; /* changed with work held */
+	unsigned ticks; /* of poll_timer since polling began */
+	bool polling;   /* changed with work held */
 };
 
 /*
