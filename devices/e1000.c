@@ -6,8 +6,8 @@
  * virtio_net.c: same sections, same function stems; what differs is how the doorbell
  * arrives and whose ring is walked.
  *
- *   guest stores to TDT -> e1000_tdt_write() -> tx_kick -> e1000_tx_run()
- *     descriptors, copied in batches -> e1000_tx_desc() gathers a packet
+ *   guest stores to TDT -> e1000_tdt_rang() or, in memory, e1000_look() -> tx_kick
+ *     -> e1000_tx_run(): descriptors, in batches -> e1000_tx_desc() gathers a packet
  *     -> e1000_tx_one(): e1000_offload() makes {iovec, virtio_net_hdr} -> net_send()
  *     -> e1000_tx_done() writes DD back -> e1000_irq_raise(TXDW), once per batch
  *
@@ -19,8 +19,9 @@
  * too few buffers, the first large one of its kind (e1000_gso.c), and PHY loopback.
  * Locks: devices/nic.h.
  *
- * Left out on purpose: the interrupt delay timers RDTR, RADV, TIDV, TADV (stored, with
- * no effect: the manual itself recommends ITR), flow control (stored), descriptor
+ * This is the best way we know; without a rung of the ladder (ladder.h) it goes QEMU's.
+ * Left out on purpose: the receive delay timers RDTR, RADV (stored, with no effect: the
+ * manual itself recommends ITR; TIDV and TADV: e1000_irq.c), flow control (stored), descriptor
  * thresholds, wake-up, flash, half duplex. A stripped CRC is what every frame has: with
  * RCTL.SECRC clear, 4 zero bytes stand in its place; IFCS is taken as set and PSP as
  * clear. The packet checksum is computed only when RXCSUM.PCSS is not 0. Link state is

@@ -5,7 +5,9 @@
  * Threads and locks, the same in both NICs:
  *
  *   vCPU threads run register accesses (bus handlers). The I/O thread (loop.h)
- *   moves frames: it is woken by a kick (doorbell) or by the backend.
+ *   moves frames: it is woken by a kick (doorbell) or by the backend, or by the watcher,
+ *   which looks at rings while doorbells are off and takes no lock. Without the worker
+ *   rung the vCPU that rings does the I/O thread's work.
  *
  *   work   held by the I/O thread while it moves a bounded batch, and by a vCPU
  *          that changes what a batch relies on (reset, enable bits, ring addresses,
@@ -13,8 +15,9 @@
  *          frame is in flight. Never taken for hot registers.
  *   lock   interrupt causes and registers; held for a few instructions.
  *
- *   Order: pci host lock -> work -> lock -> msix.lock / intx_lock. Backend and
- *   virtqueue state belong to the holder of work.
+ *   Order: pci host lock -> work -> bus.drain -> lock -> bus.change, msix.lock,
+ *   intx_lock. Writes that KVM has queued take `lock` alone, so draining them under work
+ *   is safe. Backend and virtqueue state belong to the holder of work.
  */
 #ifndef DUET_NIC_H
 #define DUET_NIC_H

@@ -22,8 +22,9 @@
  *
  * Threads: frames move on the I/O thread only, in batches, holding nic.work. Everything
  * that runs on a vCPU thread (virtio_pci.c's registers) takes nic.work too, changes
- * state, and pokes a queue to have the I/O thread act on it; the backend is never
- * called from a vCPU.
+ * state, and pokes a queue to have the I/O thread act on it; the backend is called from
+ * a vCPU only where there is no worker (ladder.h). While a stream flows, the driver is
+ * not to ring at all: the watcher looks for it (vnet_look()).
  *
  * Left out on purpose: several queue pairs, packed rings, legacy drivers, UFO/USO, RSS,
  * announcements.

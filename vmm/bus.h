@@ -135,7 +135,7 @@ struct bus {
 	_Atomic unsigned hint;      /* index of the last hit; only a guess */
 	_Atomic uint64_t unclaimed; /* accesses nobody was home for */
 	_Atomic bool coalescing;    /* there is, or has been, a zone */
-	struct lock drain;          /* outermost: held over the handlers of queued writes */
+	struct lock drain; /* held over the handlers of queued writes: outside their locks */
 	/* drain: */
 	counter_t coalesced; /* writes that came out of the queue */
 };
