@@ -227,7 +227,7 @@ static void e1000_tx_remind(struct e1000 *e)
 /* Nothing more to send: sleep, unless TDT moved meanwhile. */
 static bool e1000_tx_idle(struct e1000 *e)
 {
-	/* Clear the flag, then look at TDT: pairs with e1000_tdt_write(), e1000_look(). */
+	/* Clear the flag, then look at TDT: pairs with e1000_tdt_rang(), e1000_look(). */
 	e->tx_seen = e->tx.ring.tail;
 	atomic_store(&e->tx_awake, false);
 	if (e1000_tail(e, E1000_TDT) == e->tx.ring.tail && !e1000_queued(e))
@@ -257,10 +257,9 @@ static void e1000_tx_publish(struct e1000 *e)
 static bool e1000_tx_batch(struct e1000 *e)
 {
 	struct e1000_tx *tx = &e->tx;
-	bool room = !tx->pkt.ready || e1000_tx_one(e);
-
 	unsigned turn = nic_has(&e->nic, RUNG_WORKER) ? E1000_BATCH : tx->ring.size;
 	unsigned fetch = nic_has(&e->nic, RUNG_ZERO_COPY) ? E1000_BATCH : 1;
+	bool room = !tx->pkt.ready || e1000_tx_one(e);
 
 	for (unsigned i = 0; room && i < turn && e1000_ring_avail(&tx->ring); i++) {
 		if (tx->next == tx->fetched) {
@@ -335,7 +334,7 @@ static bool e1000_rx_on(const struct e1000 *e)
 /* No (or too few) buffers: the backend keeps its frames until RDT moves. */
 static bool e1000_rx_starve(struct e1000 *e)
 {
-	/* Raise the flag, then look at RDT again: pairs with e1000_rdt_write(), e1000_look(). */
+	/* Raise the flag, then look at RDT again: pairs with e1000_rdt_rang(), e1000_look(). */
 	e->rx_seen = e->rx.ring.tail;
 	atomic_store(&e->rx_starved, true);
 	e1000_drain(e);

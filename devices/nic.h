@@ -27,8 +27,8 @@
 #include "devices/pci.h"
 #include "vmm/trace.h"
 
-/* name, meaning. Written by the holder of nic.work, but for kicks and irqs (nic.lock)
- * and guest_faults (nic_guest_fault() only). */
+/* name, meaning. Written by the holder of nic.work, but for kicks that exit and irqs
+ * (nic.lock) and guest_faults (nic_guest_fault() only). */
 #define NIC_STATS(X)                                                                               \
 	X(tx_frames, "frames taken from the guest (a TSO packet is one)")                          \
 	X(tx_bytes, "their bytes, Ethernet header included")                                       \

@@ -89,7 +89,6 @@ struct cal {
 	int fd, resample_fd; /* eventfds; -1: none */
 	uint8_t *page;       /* shown to the guest at CAL_MMIO */
 	struct msi_vec *msi;
-	struct kvm_coalesced_mmio_ring *ring;
 	struct sidecar *sidecar;
 	struct cal_worker worker;
 	/* vCPU thread; main once it has stopped: */

@@ -127,10 +127,9 @@ static int host_flip(struct cal *c, unsigned n)
 
 static int set_coalesced(struct cal *c)
 {
-	int pages = kvm_dev_cap(c->kvm.dev, KVM_CAP_COALESCED_MMIO);
+	struct bus_accel *a = &c->kvm.mmio.accel;
 
-	c->ring = (void *)((uint8_t *)c->vcpu.run + pages * CAL_PAGE);
-	return kvm_coalesce(&c->kvm, CAL_MMIO, CAL_PAGE, true);
+	return a->coalesce(a, CAL_MMIO, CAL_PAGE, true);
 }
 
 static int set_rom_coalesced(struct cal *c)
@@ -143,12 +142,12 @@ static int set_rom_coalesced(struct cal *c)
 /* Empty the ring, which has room for more than a batch. */
 static uint64_t ring_drain(struct cal *c)
 {
-	struct kvm_coalesced_mmio_ring *r = c->ring;
-	uint32_t size = (CAL_PAGE - sizeof(*r)) / sizeof(r->coalesced_mmio[0]);
-	uint32_t first = r->first, last = __atomic_load_n(&r->last, __ATOMIC_ACQUIRE);
+	struct bus_accel *a = &c->kvm.mmio.accel;
+	uint64_t n = 0;
 
-	__atomic_store_n(&r->first, last, __ATOMIC_RELEASE);
-	return (last + size - first) % size;
+	for (; a->queued(a, NULL); n++)
+		a->unqueue(a);
+	return n;
 }
 
 /* --- interrupts -------------------------------------------------------------------------- */

@@ -94,18 +94,11 @@ static const struct irq_eoi_ops irq_kvm_eoi_ops = {
 
 static int irq_kvm_eoi_bind(struct kvm *k, struct irq_kvm_eoi *e)
 {
-	struct kvm_irqfd arg = {
-		.fd = (uint32_t)e->trigger,
-		.resamplefd = (uint32_t)e->resample,
-		.gsi = e->gsi,
-		.flags = KVM_IRQFD_FLAG_RESAMPLE,
-	};
-
 	if (e->trigger < 0 || e->resample < 0)
 		return -EMFILE;
 	if (!kvm_dev_cap(k->dev, KVM_CAP_IRQFD_RESAMPLE))
 		return -EOPNOTSUPP;
-	return kvm_ioctl(k->vm, KVM_IRQFD, &arg);
+	return irq_kvm_irqfd(k, e->gsi, e->trigger, e->resample);
 }
 
 struct irq_kvm_eoi *irq_kvm_eoi_new(struct kvm *k, unsigned gsi)

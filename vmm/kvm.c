@@ -203,11 +203,3 @@ int kvm_map_memory(struct kvm *k, const struct gmem *m)
 		err = kvm_set_slot(k, i, m->r[i].gpa, m->r[i].size, m->r[i].hva, false);
 	return err;
 }
-
-int kvm_coalesce(struct kvm *k, gpa_t addr, uint32_t size, bool on)
-{
-	struct kvm_coalesced_mmio_zone z = { .addr = addr, .size = size };
-
-	return kvm_ioctl(k->vm, on ? KVM_REGISTER_COALESCED_MMIO : KVM_UNREGISTER_COALESCED_MMIO,
-			 &z);
-}

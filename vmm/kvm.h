@@ -79,10 +79,6 @@ int kvm_map_memory(struct kvm *k, const struct gmem *m);
  */
 int kvm_set_slot(struct kvm *k, unsigned slot, gpa_t gpa, uint64_t size, void *hva, bool readonly);
 
-/* From now on, writes to [addr, addr + size) do not exit but wait, in order, in the ring
- * behind a vCPU's shared page (KVM_CAP_COALESCED_MMIO says how many pages behind). */
-int kvm_coalesce(struct kvm *k, gpa_t addr, uint32_t size, bool on);
-
 /* k->pio, k->mmio: doorbells by ioeventfd, pages by memory slots, queued writes. */
 void kvm_accel_init(struct kvm *k);
 /* The ring of queued writes, by way of any vCPU of the VM; without one there are none. */

@@ -67,11 +67,15 @@ static int kvm_page(struct bus_accel *a, uint64_t addr, void *mem, enum page_mod
 	return err;
 }
 
-static int kvm_accel_coalesce(struct bus_accel *a, uint64_t addr, unsigned size, bool on)
+static int kvm_coalesce(struct bus_accel *a, uint64_t addr, unsigned size, bool on)
 {
 	struct kvm *k = container_of(a, struct kvm_accel, accel)->kvm;
+	struct kvm_coalesced_mmio_zone z = { .addr = addr, .size = size };
 
-	return k->ring ? kvm_coalesce(k, addr, size, on) : -ENOTSUP;
+	if (!k->ring)
+		return -ENOTSUP;
+	return kvm_ioctl(k->vm, on ? KVM_REGISTER_COALESCED_MMIO : KVM_UNREGISTER_COALESCED_MMIO,
+			 &z);
 }
 
 static bool kvm_queued(struct bus_accel *a, struct bus_queued *w)
@@ -126,7 +130,7 @@ void kvm_accel_init(struct kvm *k)
 		.accel = {
 			.doorbell = kvm_doorbell,
 			.page = kvm_page,
-			.coalesce = kvm_accel_coalesce,
+			.coalesce = kvm_coalesce,
 			.queued = kvm_queued,
 			.unqueue = kvm_unqueue,
 		},

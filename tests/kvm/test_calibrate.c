@@ -6,6 +6,7 @@
  */
 #include "guest/payload/calibrate.h"
 #include "tests/check_main.h"
+#include "tests/rig/bench.h"
 #include "vmm/calibrate.h"
 #include "vmm/layout.h"
 #include "vmm/log.h"
@@ -217,17 +218,7 @@ static const struct test_entry tests[] = {
 	T(sidecar_is_not_disturbed_by_signals),
 };
 
-#define EXIT_SKIPPED 77 /* tests/run.sh */
-
 int main(void)
 {
-	char why[256];
-	int fd = kvm_dev_open(KVM_DEVICE, why, sizeof(why));
-
-	if (fd < 0) {
-		printf("%s\n", why);
-		return EXIT_SKIPPED;
-	}
-	close(fd);
-	return check_main("calibrate", tests, sizeof(tests) / sizeof(tests[0]));
+	return bench_main("calibrate", tests, sizeof(tests) / sizeof(tests[0]));
 }
