@@ -120,10 +120,10 @@ $(BUILD)/payload/calibrate.hex: $(BUILD)/payload/calibrate.bin
 $(BUILD)/obj/vmm/calibrate.o: $(BUILD)/payload/calibrate.hex
 
 # ELF files with a PVH note: bare metal that `duet run -k` takes as it takes a kernel.
-$(BUILD)/pvh/%.elf: guest/pvh/%.S
+$(BUILD)/pvh/%.elf: guest/pvh/%.S $(wildcard guest/pvh/*.inc)
 	$(call say,AS,$<)
 	$(Q)mkdir -p $(@D)
-	$(Q)gcc -c -o $(@:.elf=.o) $<
+	$(Q)gcc -I. -c -o $(@:.elf=.o) $<
 	$(Q)ld -m elf_x86_64 -n --no-warn-rwx-segments -Ttext 0x100000 -e start -o $@ $(@:.elf=.o)
 
 payloads: $(PAYLOADS) $(PVH_GUESTS)

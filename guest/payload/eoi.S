@@ -91,16 +91,6 @@
 	expect_equal 16
 	finish_with PASS
 
-/* A while with interrupts on. */
-idle:
-	movl $10000, %ecx
-	sti
-1:
-	nop
-	loop 1b
-	cli
-	ret
-
 handler:
 	pushl %eax
 	pushl %edx

@@ -9,12 +9,7 @@
  *
  * It ends with status 42 by the debug-exit port. Boots as monitor.S does.
  */
-#define CONFIG_ADDRESS 0xcf8
-#define CONFIG_DATA    0xcfc
-#define SLOT(n)        (0x80000000 + ((n) << 11))
-#define COMMAND        0x04
-#define COMMAND_MEMORY 0x0002
-#define BAR0           0x10
+#include "guest/pvh/pci.inc"
 
 #define ICR 0x00c0
 #define IMS 0x00d0
@@ -23,17 +18,9 @@
 #define VIRTIO_ISR    0x1000 /* as in devices/virtio_pci.h; a driver would look it up */
 #define VIRTIO_NOTIFY 0x3000
 
-	.section .note.pvh, "a", @note
-	.long 4, 4, 18 /* name size, descriptor size, XEN_ELFNOTE_PHYS32_ENTRY */
-	.asciz "Xen"
-	.long start
-
-	.text
-	.code32
-	.globl start
-start:
-	movl $stack_top, %esp
+#include "guest/pvh/pvh.inc"
 	movl $SLOT(1), %edi
+	movw $COMMAND_MEMORY, %cx
 	call enable
 	movl $1000, %ecx
 1:
@@ -49,6 +36,7 @@ start:
 	loop 1b
 
 	movl $SLOT(2), %edi
+	movw $COMMAND_MEMORY, %cx
 	call enable
 	movl $40, %ecx
 1:
@@ -68,25 +56,3 @@ start:
 1:
 	hlt
 	jmp 1b
-
-/* Let the device at %edi decode its memory; %ebx is then where BAR 0 is. */
-enable:
-	leal BAR0(%edi), %eax
-	movw $CONFIG_ADDRESS, %dx
-	outl %eax, %dx
-	movw $CONFIG_DATA, %dx
-	inl %dx, %eax
-	movl %eax, %ebx
-	andl $~0xf, %ebx
-	leal COMMAND(%edi), %eax
-	movw $CONFIG_ADDRESS, %dx
-	outl %eax, %dx
-	movw $CONFIG_DATA, %dx
-	movw $COMMAND_MEMORY, %ax
-	outw %ax, %dx
-	ret
-
-	.bss
-	.align 16
-	.skip 256
-stack_top:

@@ -6,12 +6,7 @@
  *
  * It ends with status 42 by the debug-exit port. Boots as monitor.S does.
  */
-#define CONFIG_ADDRESS 0xcf8
-#define CONFIG_DATA    0xcfc
-#define SLOT(n)        (0x80000000 + ((n) << 11))
-#define COMMAND        0x04
-#define COMMAND_ON     0x0006 /* memory, bus master */
-#define BAR0           0x10
+#include "guest/pvh/pci.inc"
 
 #define FRAME_LEN 60
 
@@ -37,17 +32,9 @@
 #define NOTIFY_TX             0x3004
 #define NET_HDR_LEN           12
 
-	.section .note.pvh, "a", @note
-	.long 4, 4, 18 /* name size, descriptor size, XEN_ELFNOTE_PHYS32_ENTRY */
-	.asciz "Xen"
-	.long start
-
-	.text
-	.code32
-	.globl start
-start:
-	movl $stack_top, %esp
+#include "guest/pvh/pvh.inc"
 	movl $SLOT(1), %edi
+	movw $COMMAND_MEMORY | COMMAND_MASTER, %cx
 	call enable
 	movl $ring, TDBAL(%ebx)
 	movl $128, TDLEN(%ebx)
@@ -58,6 +45,7 @@ start:
 	jz 1b
 
 	movl $SLOT(2), %edi
+	movw $COMMAND_MEMORY | COMMAND_MASTER, %cx
 	call enable
 	movb $0, STATUS(%ebx)
 	movb $1, STATUS(%ebx) /* ACKNOWLEDGE */
@@ -82,23 +70,6 @@ start:
 1:
 	hlt
 	jmp 1b
-
-/* Let the device at %edi decode its memory and use ours; %ebx is then where BAR 0 is. */
-enable:
-	leal BAR0(%edi), %eax
-	movw $CONFIG_ADDRESS, %dx
-	outl %eax, %dx
-	movw $CONFIG_DATA, %dx
-	inl %dx, %eax
-	movl %eax, %ebx
-	andl $~0xf, %ebx
-	leal COMMAND(%edi), %eax
-	movw $CONFIG_ADDRESS, %dx
-	outl %eax, %dx
-	movw $CONFIG_DATA, %dx
-	movw $COMMAND_ON, %ax
-	outw %ax, %dx
-	ret
 
 	.data
 	.align 16
@@ -126,8 +97,3 @@ header:
 frame:
 	.byte 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0, 0, 1, 0x88, 0xb5
 	.fill FRAME_LEN - 14
-
-	.bss
-	.align 16
-	.skip 256
-stack_top:

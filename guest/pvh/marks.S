@@ -12,39 +12,15 @@
  * or it does not count them. Boots as monitor.S does.
  */
 #define MARK           0xf8
-#define CONFIG_ADDRESS 0xcf8
-#define CONFIG_DATA    0xcfc
-#define SLOT(n)        (0x80000000 + ((n) << 11))
-#define COMMAND        0x04
-#define COMMAND_MEMORY 0x0002
-#define BAR0           0x10
+#include "guest/pvh/pci.inc"
 
 #define ICR 0x00c0
 #define TDT 0x3818
 
-	.section .note.pvh, "a", @note
-	.long 4, 4, 18 /* name size, descriptor size, XEN_ELFNOTE_PHYS32_ENTRY */
-	.asciz "Xen"
-	.long start
-
-	.text
-	.code32
-	.globl start
-start:
-	movl $stack_top, %esp
-	movw $CONFIG_ADDRESS, %dx
-	movl $SLOT(1) + BAR0, %eax
-	outl %eax, %dx
-	movw $CONFIG_DATA, %dx
-	inl %dx, %eax
-	movl %eax, %ebx
-	andl $~0xf, %ebx
-	movw $CONFIG_ADDRESS, %dx
-	movl $SLOT(1) + COMMAND, %eax
-	outl %eax, %dx
-	movw $CONFIG_DATA, %dx
-	movw $COMMAND_MEMORY, %ax
-	outw %ax, %dx
+#include "guest/pvh/pvh.inc"
+	movl $SLOT(1), %edi
+	movw $COMMAND_MEMORY, %cx
+	call enable
 
 	movl $7, %eax
 	call mark
@@ -80,8 +56,3 @@ work:
 	movl ICR(%ebx), %eax
 	loop 1b
 	ret
-
-	.bss
-	.align 16
-	.skip 256
-stack_top:

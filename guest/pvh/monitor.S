@@ -7,8 +7,6 @@
  *   q  status 42 by the debug-exit port    p  power off (ACPI S5)
  *   r  reset (i8042)                       t  triple fault
  *   b  bad address: jump where no RAM is   o  write 'o' for ever
- *
- * PVH enters in 32-bit protected mode, flat segments, paging and interrupts off.
  */
 #define COM1     0x3f8
 #define COM1_MCR (COM1 + 4)
@@ -17,16 +15,7 @@
 #define LSR_DR   0x01
 #define LSR_THRE 0x20
 
-	.section .note.pvh, "a", @note
-	.long 4, 4, 18 /* name size, descriptor size, XEN_ELFNOTE_PHYS32_ENTRY */
-	.asciz "Xen"
-	.long start
-
-	.text
-	.code32
-	.globl start
-start:
-	movl $stack_top, %esp
+#include "guest/pvh/pvh.inc"
 	movw $COM1_MCR, %dx
 	movb $MCR_RTS, %al
 	outb %al, %dx
@@ -108,8 +97,3 @@ ready:
 no_idt:
 	.word 0
 	.long 0
-
-	.bss
-	.align 16
-	.skip 256
-stack_top:
