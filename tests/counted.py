@@ -2,14 +2,12 @@
 # SPDX-License-Identifier: MIT
 """Do determinism and regress notice what they are for? Their judgement alone; no lab is run.
 
-usage: tests/counted.py
+usage: tests/counted.py [NAME...]
 
 Exit status: 0 passed, 1 failed.
 """
 import contextlib
 import copy
-import importlib.machinery
-import importlib.util
 import io
 import pathlib
 import subprocess
@@ -19,18 +17,12 @@ import types
 
 TOOLS = pathlib.Path(__file__).resolve().parent.parent / "tools"
 sys.path.insert(0, str(TOOLS))
+import cases  # noqa: E402
 import counted  # noqa: E402
+from cases import case, tool  # noqa: E402
 
 
-def load(name):
-    """A tool as a module; it has no suffix."""
-    loader = importlib.machinery.SourceFileLoader(name, str(TOOLS / name))
-    module = importlib.util.module_from_spec(importlib.util.spec_from_loader(name, loader))
-    loader.exec_module(module)
-    return module
-
-
-regress = load("regress")
+regress = tool("regress")
 
 
 def figure(value, better="more"):
@@ -50,11 +42,13 @@ def judged(**changes):
     return regress.judge(BASE, now)[:2]
 
 
+@case
 def check_equal():
     """Nothing changed: nothing to say."""
     assert judged() == ([], [])
 
 
+@case
 def check_worse():
     """More than 1 % worse is named, either way round; 1 % is not."""
     assert judged(rate=980.0) == (["rate"], [])
@@ -63,11 +57,13 @@ def check_worse():
     assert judged(rate=990.0, exits=5050) == ([], [])
 
 
+@case
 def check_better():
     """More than 1 % better is named as that."""
     assert judged(rate=1020.0, exits=4900) == ([], ["rate", "exits"])
 
 
+@case
 def check_zero():
     """What was 0 and is not any more is infinitely worse; one of few is no news."""
     assert judged(drops=2) == (["drops"], [])
@@ -76,6 +72,7 @@ def check_zero():
     assert regress.judge({"rate": figure(0)}, {"rate": figure(5)})[:2] == ([], ["rate"])
 
 
+@case
 def check_spread():
     """A figure whose samples are further apart than 1 % is judged by that."""
     wide = {"rate": {**figure(1000.0), "spread": 0.05}}
@@ -84,6 +81,7 @@ def check_spread():
     assert regress.judge(wide, {"rate": figure(1040.0)})[1] == []
 
 
+@case
 def check_missing():
     """A figure that is gone fails; one that is new is said."""
     now = {name: value for name, value in BASE.items() if name != "rate"} | {"new": figure(1)}
@@ -98,6 +96,7 @@ def quietly(function, *args):
         return function(*args), said.getvalue()
 
 
+@case
 def check_words():
     """A failure names figure, baseline, now and percent; a gain asks for a new baseline."""
     now = copy.deepcopy(BASE)
@@ -111,6 +110,7 @@ def check_words():
     assert status == 0 and "renew the baseline" in said and "+10.00%" in said, said
 
 
+@case
 def check_versions():
     """Another version of anything refuses: status 3, which one, and what to do."""
     ours = {"kernel": "6.1.1", "qemu": "7.2"}
@@ -123,6 +123,7 @@ def check_versions():
         assert word in said, said
 
 
+@case
 def check_differences():
     """The walk finds every change, at any depth, of type or of length, and its place."""
     tree = {"a": 1, "b": [{"ns": 5}, {"ns": 6}], "c": None}
@@ -133,6 +134,7 @@ def check_differences():
     assert counted.differences(True, 1) == [("", True, 1)]
 
 
+@case
 def check_figures():
     """Rates are means of the rounds, costs come from the statistics by NIC."""
     nic = {"registers": [{"reads": 1, "writes": 2}], "irqs": 3, "tx_kicks": 4, "rx_kicks": 5,
@@ -158,6 +160,7 @@ def check_figures():
     assert found["exits mmio"]["better"] == "less"
 
 
+@case
 def check_stages():
     """The watchdog knows which stage comes next: the NICs swap each round."""
     plan = counted.stages(2, ["tcp_rr"], ("e1000", "virtio,x=1"))
@@ -178,6 +181,7 @@ def follow(script, plan, patience=5):
         return seen.events, seen.frozen, dog.end()
 
 
+@case
 def check_watchdog():
     """A stage without progress is named and ended; one that goes on is left alone."""
     lines = "echo '{\"kind\":\"plan\"}'; echo '{\"kind\":\"run\"}'; "
@@ -186,6 +190,7 @@ def check_watchdog():
     assert follow(lines + "exec sleep 60", ["one", "two"], 0.5)[:2] == (["plan", "run"], "two")
 
 
+@case
 def check_lab_usage():
     """tools/lab refuses what the two kinds of lab do not share, and says what."""
     def lab(*words):
@@ -201,26 +206,5 @@ def check_lab_usage():
         assert done.returncode == status and said in done.stderr, (words, done)
 
 
-CHECKS = (check_equal, check_worse, check_better, check_zero, check_spread, check_missing, check_words,
-          check_versions, check_differences, check_figures, check_stages, check_watchdog,
-          check_lab_usage)
-
-
-def main():
-    """Every check."""
-    if sys.argv[1:2] in (["-h"], ["--help"]):
-        print(__doc__)
-        return 0
-    failed = 0
-    for check in CHECKS:
-        try:
-            check()
-            print(f"ok    {check.__name__}: {check.__doc__}")
-        except AssertionError as error:
-            failed += 1
-            line = error.__traceback__.tb_next.tb_lineno
-            print(f"FAIL  {check.__name__}, line {line} {error}: {check.__doc__}")
-    return 1 if failed else 0
-
-
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(cases.main(__doc__))

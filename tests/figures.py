@@ -6,8 +6,6 @@ usage: tests/figures.py [NAME...]
 
 Starts no guest. Exit status 0: no failure.
 """
-import importlib.machinery
-import importlib.util
 import os
 import pathlib
 import stat
@@ -20,27 +18,13 @@ import unittest.mock
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tools"))
 sys.dont_write_bytecode = True
+import cases  # noqa: E402
 import duetlib  # noqa: E402
 import figures  # noqa: E402
-
-
-def tool(name):
-    """A tool's functions; its name has no .py for import to find."""
-    loader = importlib.machinery.SourceFileLoader(name, str(ROOT / "tools" / name))
-    module = importlib.util.module_from_spec(importlib.util.spec_from_loader(name, loader))
-    loader.exec_module(module)
-    return module
-
+from cases import case, tool  # noqa: E402
 
 peers, boots = tool("peers"), tool("boots")
-CASES = []
 NET = ["e1000", "virtio"]
-
-
-def case(function):
-    """Register a test function; its docstring is its title."""
-    CASES.append(function)
-    return function
 
 
 def runs(**values):
@@ -349,24 +333,5 @@ def silence():
             raise AssertionError("a mute command ended well")
 
 
-def main():
-    """Run the cases, or those named."""
-    failed = 0
-    for test in CASES:
-        if sys.argv[1:] and test.__name__ not in sys.argv[1:]:
-            continue
-        try:
-            test()
-            print(f"ok    {test.__doc__}", flush=True)
-        except (AssertionError, KeyError, ValueError) as why:
-            failed += 1
-            line = why.__traceback__.tb_next.tb_lineno
-            print(f"FAIL  {test.__doc__}: line {line}: {type(why).__name__} {why}", flush=True)
-    return 1 if failed else 0
-
-
 if __name__ == "__main__":
-    if sys.argv[1:2] in (["-h"], ["--help"]):
-        print(__doc__)
-        sys.exit(0)
-    sys.exit(main())
+    sys.exit(cases.main(__doc__))

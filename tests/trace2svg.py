@@ -12,8 +12,10 @@ import sys
 import tempfile
 import xml.etree.ElementTree
 
+import cases
+from cases import case
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-CASES = []
 
 # Two NICs on one I/O thread; net1's lines stand between net0's. A request and its answer on each.
 TRACE = """\
@@ -66,12 +68,6 @@ TRACE = """\
 0.003000500 [io] IRQ vnet_irq_update: net1: interrupt of queue 0
 0.004000000 [vcpu0] EXIT vcpu_exit: io (2)
 """
-
-
-def case(function):
-    """Register a test function; its docstring is its title."""
-    CASES.append(function)
-    return function
 
 
 def tool(trace, *options):
@@ -228,24 +224,5 @@ def listing():
         [["tx", "1", "tx"], ["rx", "1", "rx"]], done
 
 
-def main():
-    """Run the cases, or those named."""
-    failed = 0
-    for test in CASES:
-        if sys.argv[1:] and test.__name__ not in sys.argv[1:]:
-            continue
-        try:
-            test()
-            print(f"ok    {test.__doc__}", flush=True)
-        except (AssertionError, ValueError, xml.etree.ElementTree.ParseError) as why:
-            failed += 1
-            line = why.__traceback__.tb_next.tb_lineno
-            print(f"FAIL  {test.__doc__}: line {line}: {type(why).__name__} {why}", flush=True)
-    return 1 if failed else 0
-
-
 if __name__ == "__main__":
-    if sys.argv[1:2] in (["-h"], ["--help"]):
-        print(__doc__)
-        sys.exit(0)
-    sys.exit(main())
+    sys.exit(cases.main(__doc__))

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: MIT
+"""How a test of scripts runs its cases: a line each, and those that are named, or all."""
+import importlib.machinery
+import importlib.util
+import pathlib
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+CASES = []
+
+
+def tool(name):
+    """A tool of tools/ as a module; its name has no .py for import to find."""
+    loader = importlib.machinery.SourceFileLoader(name, str(ROOT / "tools" / name))
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader(name, loader))
+    loader.exec_module(module)
+    return module
+
+
+def case(function):
+    """Marks a test; its docstring says what holds."""
+    CASES.append(function)
+    return function
+
+
+def run(test):
+    """True, or the failure is printed and where it was."""
+    try:
+        test()
+        print(f"ok    {test.__doc__}", flush=True)
+        return True
+    except (AssertionError, LookupError, ValueError, SyntaxError) as why:
+        line = why.__traceback__.tb_next.tb_lineno
+        print(f"FAIL  {test.__name__}: {test.__doc__}: line {line}: {type(why).__name__} {why}",
+              flush=True)
+        return False
+
+
+def main(doc):
+    """Run the cases, or those named; the exit status."""
+    names = sys.argv[1:]
+    if names[:1] in (["-h"], ["--help"]):
+        print(doc)
+        return 0
+    failed = [test for test in CASES if not names or test.__name__ in names if not run(test)]
+    return 1 if failed else 0
