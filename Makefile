@@ -67,7 +67,7 @@ PAYLOADS := $(patsubst guest/payload/%.S,$(BUILD)/payload/%.bin,$(wildcard guest
 PVH_GUESTS := $(patsubst guest/pvh/%.S,$(BUILD)/pvh/%.elf,$(wildcard guest/pvh/*.S))
 CHECK_LIBS = $(shell pkg-config --libs check)
 
-.PHONY: all help tests payloads guest-agent lab-leave check check-unit check-rungs check-kvm check-cli check-lab compare \
+.PHONY: all measured help tests payloads guest-agent lab-leave check check-unit check-rungs check-kvm check-cli check-lab compare \
 	report calibrate peers diagrams integrity determinism regress regress-renew lint fmt asan tsan tags install clean
 .DELETE_ON_ERROR:
 
@@ -178,10 +178,13 @@ check:
 	$(Q)$(MAKE) --no-print-directory tests all guest-agent
 	$(Q)tests/check.sh
 
-compare:
+# What the tools below boot and run.
+measured:
 	$(Q)tools/deps compare
 	$(Q)$(MAKE) --no-print-directory all guest-agent
-	$(Q)tools/compare
+
+compare peers diagrams integrity: measured
+	$(Q)tools/$@
 
 # Exit status 3: there is no /dev/kvm here, which was said.
 calibrate:
@@ -191,36 +194,16 @@ calibrate:
 	$(Q)echo
 	$(Q)tools/lab --counted -p $(BUILD)/duet -- duet calibrate
 
-peers:
-	$(Q)tools/deps compare
-	$(Q)$(MAKE) --no-print-directory all guest-agent
-	$(Q)tools/peers
-
-diagrams:
-	$(Q)tools/deps compare
-	$(Q)$(MAKE) --no-print-directory all guest-agent
-	$(Q)tools/diagrams
-
 # REPORT="--quick", "--from FILE"...: options of tools/report.
-report:
-	$(Q)tools/deps compare report
-	$(Q)$(MAKE) --no-print-directory all guest-agent
+report: measured
+	$(Q)tools/deps report
 	$(Q)tools/report $(REPORT)
 
-integrity:
-	$(Q)tools/deps compare
-	$(Q)$(MAKE) --no-print-directory all guest-agent
-	$(Q)tools/integrity
-
 # N=5: five runs instead of two.
-determinism:
-	$(Q)tools/deps compare
-	$(Q)$(MAKE) --no-print-directory all guest-agent
+determinism: measured
 	$(Q)tools/determinism -n $(or $(N),2)
 
-regress regress-renew:
-	$(Q)tools/deps compare
-	$(Q)$(MAKE) --no-print-directory all guest-agent
+regress regress-renew: measured
 	$(Q)tools/regress $(if $(filter regress-renew,$@),--renew)
 
 asan:
