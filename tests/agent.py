@@ -69,12 +69,15 @@ class Wire(threading.Thread):
     def __init__(self, one, other):
         super().__init__(daemon=True)
         self.peer = {one: other, other: one}
+        self.way = None                 # the tap the frame in treat() came from: of the wire's thread
+        self.lock = threading.Lock()    # a new fault never comes in the middle of a frame
         self.begin(None)
 
     def begin(self, fault):
         """From now on, treat frames like this."""
-        self.fault, self.seen, self.way, self.dead = fault, 0, None, False
-        self.held = {tap: [] for tap in self.peer}
+        with self.lock:
+            self.fault, self.seen, self.dead = fault, 0, False
+            self.held = {tap: [] for tap in self.peer}
 
     def treat(self, frame):
         """What comes out of the wire for this frame."""
@@ -92,8 +95,11 @@ class Wire(threading.Thread):
     def run(self):
         while True:
             for self.way in select.select(list(self.peer), [], [])[0]:
-                for frame in self.treat(os.read(self.way, 2048)):
-                    os.write(self.peer[self.way], frame)
+                frame = os.read(self.way, 2048)
+                with self.lock:
+                    out = self.treat(frame)
+                for each in out:
+                    os.write(self.peer[self.way], each)
 
 
 def shell(*words):
