@@ -513,7 +513,7 @@ def stats_file():
     assert cpu["pending_ns"] == 0 and abs(spent - cpu["wall_ns"]) < cpu["wall_ns"] / 50, cpu
     assert abs(sum(t[part] for t in cpu["time"].values() for part in parts) - spent) < 999, cpu
     times = {t["name"]: t["user_ns"] + t["system_ns"] for t in stats["threads"]}
-    assert list(times) == ["main", "io", "vcpu0"], stats
+    assert list(times) == ["main", "io", "watcher", "vcpu0"], stats
     assert 0 < times["vcpu0"] < cpu["wall_ns"] + 20_000_000, stats
     serial = [r for r in stats["buses"]["pio"]["regions"] if r["name"] == "ttyS0"]
     assert serial[0]["reads"] > 10 and 0 < serial[0]["ns"] <= cpu["handler_ns"], stats

@@ -44,6 +44,7 @@ def window(device, **changes):
            "handler_ns": 300 * 10 ** 6, "wait_ns": 100 * 10 ** 6, "pending_ns": 0, "time": {}}
     stats = {"vcpus": [cpu],
              "threads": [{"name": "io", "user_ns": 10 ** 8, "system_ns": 2 * 10 ** 8},
+                         {"name": "watcher", "user_ns": 10 ** 7, "system_ns": 3 * 10 ** 7},
                          {"name": "vcpu0", "user_ns": 5 * 10 ** 8, "system_ns": 3 * 10 ** 8}],
              "buses": {"pio": {"unclaimed": 0, "regions": []}, "mmio": {"regions": []}},
              "nics": [copy.deepcopy(device)], **changes}
@@ -118,7 +119,8 @@ class Profile(unittest.TestCase):
             got = model.profile([one], {"vcpus": [], "nics": []})
             self.assertAlmostEqual(sum(got["split"].values()), (10 ** 9 - quiet) / 1000)
             self.assertAlmostEqual(got["split"]["handler"], 300 * 10 ** 6 / 1000)
-            self.assertEqual(got["processor"], {"user": 1e5, "system": 2e5, "vcpus": 8e5})
+            self.assertEqual(got["processor"], {"user": 1e5, "system": 2e5, "watcher": 4e4,
+                                                "vcpus": 8e5})
 
     def test_tick(self):
         """A tick of user time that is more than all the thread had."""

@@ -80,14 +80,14 @@ def time_split(run, seen):
 
 
 def processor_split(seen):
-    """Processor time of the threads, ns: the I/O thread's, and of all vCPUs together. Of the
-    former the sum is exact, user time in steps of a tick: one may be more than all there was."""
+    """Processor time of the threads, ns: the I/O thread's, the watcher's, and of all vCPUs
+    together. Sums are exact, user time is in steps of a tick: it may be more than all there was."""
     threads = windows.named(seen["stats"]["threads"])
     both = threads["io"]["user_ns"] + threads["io"]["system_ns"]
     user = min(threads["io"]["user_ns"], both)
-    return {"user": user, "system": both - user,
-            "vcpus": sum(thread["user_ns"] + thread["system_ns"]
-                         for name, thread in threads.items() if str(name).startswith("vcpu"))}
+    spent = {str(name): thread["user_ns"] + thread["system_ns"] for name, thread in threads.items()}
+    return {"user": user, "system": both - user, "watcher": spent.get("watcher", 0),
+            "vcpus": sum(ns for name, ns in spent.items() if name.startswith("vcpu"))}
 
 
 # ---- all runs of a workload over a NIC ----

@@ -80,9 +80,9 @@ def time_table(profiles):
                          micro(sum(found["split"].values())),
                          *(micro(found["split"][piece]) for piece in SPLIT),
                          *(micro(found["processor"][piece])
-                           for piece in ("vcpus", "user", "system"))])
+                           for piece in ("vcpus", "user", "system", "watcher"))])
     return table(["workload", "NIC", "measured", "sum", *SPLIT, "vCPU's processor time",
-                  "I/O user", "I/O system"], rows)
+                  "I/O user", "I/O system", "watcher"], rows)
 
 
 def top_registers(profiles):
@@ -221,8 +221,9 @@ SECTIONS = {
              "by the monitor's clock, with warm-up; *measured* is 1 / rate by the guest's: they "
              "agree when the run was even. Processor times are not part of the sum: what the "
              "vCPU's thread had of a processor (less than the sum where the guest was halted, or "
-             "others had the processor), and what the I/O thread, which works beside it, had in "
-             "user code and in system calls."),
+             "others had the processor), what the I/O thread, which works beside it, had in user "
+             "code and in system calls, and what the watcher had, which polls with time that "
+             "nobody else wants."),
     "registers": ("Exits by register", "How often a unit made the guest touch each register (e1000) "
                   "or queue (virtio-net); each touch is an exit to the monitor. Doorbells "
                   "*spared* took no such exit: KVM turned virtio-net's into a wake-up without "

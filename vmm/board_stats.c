@@ -70,6 +70,7 @@ static void stats_threads(struct board *b, struct json *j)
 	json_open(j, "threads", '[');
 	stats_thread("main", &b->main_cpu, j);
 	stats_thread("io", &b->io_cpu, j);
+	stats_thread("watcher", watcher_cpu(b->m.watcher), j);
 	for (unsigned i = 0; i < b->n_vcpus; i++) {
 		snprintf(name, sizeof(name), "vcpu%u", i);
 		stats_thread(name, &b->vcpu[i].cpu, j);

@@ -20,6 +20,7 @@ static void table_threads(struct board *b, FILE *f)
 	fprintf(f, "  %-16s %12s %12s\n", "thread", "user ms", "system ms");
 	table_thread("main", &b->main_cpu, f);
 	table_thread("io", &b->io_cpu, f);
+	table_thread("watcher", watcher_cpu(b->m.watcher), f);
 	for (unsigned i = 0; i < b->n_vcpus; i++) {
 		snprintf(name, sizeof(name), "vcpu%u", i);
 		table_thread(name, &b->vcpu[i].cpu, f);

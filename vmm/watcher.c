@@ -21,6 +21,7 @@ struct watcher {
 	/* any thread: */
 	sem_t wake; /* posted when a watch goes on, and at the end */
 	_Atomic bool ending;
+	struct cputime cpu;
 };
 
 struct watcher *watcher_new(void)
@@ -74,6 +75,7 @@ static void *watcher_main(void *arg)
 	struct watcher *w = arg;
 
 	pthread_setname_np(pthread_self(), "watcher");
+	cputime_begin(&w->cpu);
 	/* Always permitted; without it we would only be less polite. */
 	pthread_setschedparam(pthread_self(), SCHED_IDLE, &lowest);
 	while (!w->ending) {
@@ -83,6 +85,7 @@ static void *watcher_main(void *arg)
 			while (sem_wait(&w->wake) < 0 && errno == EINTR)
 				;
 	}
+	cputime_end(&w->cpu);
 	return NULL;
 }
 
@@ -102,6 +105,11 @@ void watcher_stop(struct watcher *w)
 	sem_post(&w->wake);
 	pthread_join(w->thread, NULL);
 	w->started = false;
+}
+
+struct cputime *watcher_cpu(struct watcher *w)
+{
+	return &w->cpu;
 }
 
 void watch_on(struct watcher *w, struct watch *t)

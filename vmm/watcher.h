@@ -9,6 +9,8 @@
 #ifndef DUET_WATCHER_H
 #define DUET_WATCHER_H
 
+#include "vmm/cputime.h"
+
 #include <stdbool.h>
 
 struct watcher;
@@ -34,6 +36,9 @@ void watcher_remove(struct watcher *w, struct watch *t);
 /* Start the thread. 0 or -errno. */
 int watcher_start(struct watcher *w);
 void watcher_stop(struct watcher *w); /* also when it was not started */
+
+/* What the thread has cost. */
+struct cputime *watcher_cpu(struct watcher *w);
 
 /* Any thread, whatever the state. */
 void watch_on(struct watcher *w, struct watch *t);
