@@ -209,6 +209,15 @@ class Validation(unittest.TestCase):
         row, = model.validation(self.boots(50), COST)
         self.assertAlmostEqual(row["line"]["slope"], 0.5)
 
+    def test_more_interrupts(self):
+        """An interrupt that only the slowed run takes is part of the prediction."""
+        cost = 20 * 100 + COST["irq_line"]
+        boots = self.boots(100)[:2] + [(20, model.profiles([run(
+            dict(E1000, extra_exits=20000, irqs=E1000["irqs"] + 1000), "tcp_rr",
+            1e9 / (1000 + cost), 1000)], IDLE))]
+        row, = model.validation(boots, COST)
+        self.assertAlmostEqual(row["points"][2]["predicted_ns"], row["points"][2]["measured_ns"])
+
     def test_no_cost(self):
         """Without calibration of the sidecar there is no validation."""
         self.assertEqual(model.validation(self.boots(50), {}), [])
