@@ -98,18 +98,27 @@ static uint64_t offload_add(const uint8_t *p, size_t n)
 {
 	uint64_t sum = 0, last;
 
-	for (; n >= 32; p += 32, n -= 32)
+	for (; n >= 64; p += 64, n -= 64)
 		__asm__("addq (%1), %0\n\t"
 			"adcq 8(%1), %0\n\t"
 			"adcq 16(%1), %0\n\t"
 			"adcq 24(%1), %0\n\t"
+			"adcq 32(%1), %0\n\t"
+			"adcq 40(%1), %0\n\t"
+			"adcq 48(%1), %0\n\t"
+			"adcq 56(%1), %0\n\t"
 			"adcq $0, %0"
 			: "+r"(sum)
-			: "r"(p), "m"(*(const uint8_t(*)[32])p)
+			: "r"(p), "m"(*(const uint8_t(*)[64])p)
 			: "cc");
-	for (; n > 0; p += MIN(n, sizeof(last)), n -= MIN(n, sizeof(last))) {
+	for (; n >= sizeof(last); p += sizeof(last), n -= sizeof(last)) {
+		memcpy(&last, p, sizeof(last));
+		sum += last;
+		sum += sum < last;
+	}
+	if (n) {
 		last = 0;
-		memcpy(&last, p, MIN(n, sizeof(last)));
+		memcpy(&last, p, n);
 		sum += last;
 		sum += sum < last;
 	}
