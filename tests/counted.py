@@ -9,6 +9,7 @@ Exit status: 0 passed, 1 failed.
 import contextlib
 import copy
 import io
+import math
 import pathlib
 import subprocess
 import sys
@@ -26,8 +27,9 @@ regress = tool("regress")
 
 
 def figure(value, better="more"):
-    """A figure as a baseline holds it."""
-    return {"value": value, "unit": "things", "better": better}
+    """A figure as a baseline holds it; a cost is a count."""
+    return {"value": value, "unit": "things", "better": better, "error": 0,
+            **({"grain": 1} if better == "less" else {})}
 
 
 BASE = {"rate": figure(1000.0), "exits": figure(5000, "less"), "drops": figure(0, "less"),
@@ -73,9 +75,9 @@ def check_zero():
 
 
 @case
-def check_spread():
-    """A figure whose samples are further apart than 1 % is judged by that."""
-    wide = {"rate": {**figure(1000.0), "spread": 0.05}}
+def check_error():
+    """A figure whose mean is not known to 1 % is judged by three of its standard errors."""
+    wide = {"rate": {**figure(1000.0), "error": 0.05 / 3}}
     assert regress.judge(wide, {"rate": figure(960.0)})[0] == []
     assert regress.judge(wide, {"rate": figure(940.0)})[0] == ["rate"]
     assert regress.judge(wide, {"rate": figure(1040.0)})[1] == []
@@ -138,7 +140,7 @@ def check_differences():
 def check_figures():
     """Rates are means of the rounds, costs come from the statistics by NIC."""
     nic = {"registers": [{"reads": 1, "writes": 2}], "irqs": 3, "tx_kicks": 4, "rx_kicks": 5,
-           "ctrl_kicks": 0, "wakeups": 6, "bytes_copied": 7, "bytes_summed": 8,
+           "ctrl_kicks": 0, "wakeups": 6, "bytes_copied": 7, "bytes_summed": 8, "tx_bytes": 900, "rx_bytes": 100,
            "backend_stats": {"tx_calls": 9, "rx_calls": 10, "sw_segments": 0}}
     stats = {"nics": [nic], "vcpus": [{"exits": {"mmio": 11}}, {"exits": {}}],
              "threads": [{"name": "io", "user_ns": 1500000, "system_ns": 500000}]}
@@ -152,11 +154,13 @@ def check_figures():
     assert values["exits mmio"] == 11 and values["thread io"] == 2, values
     assert found["e1000 tcp_rr rate"]["better"] == "more"
     other = {"events": [{**runs[0], "value": 40}, {"kind": "stats", "stats": stats}]}
-    assert found["e1000 tcp_rr rate"]["spread"] == 1 and found["exits mmio"]["spread"] == 0
-    assert found["e1000 doorbells"]["spread"] == counted.BUNCHING_SPREAD
+    assert found["exits mmio"]["error"] == 0 and found["exits mmio"]["grain"] == 1
+    assert found["e1000 bytes copied"]["grain"] == 10, found
     both = counted.figures([result, other])
     assert both["e1000 tcp_rr rate"]["value"] == 25 and both["exits mmio"]["value"] == 11, both
-    assert both["e1000 tcp_rr rate"]["spread"] == 30 / 25, both
+    # Of 10, 30, 20, 40: the standard deviation is the root of 500 / 3.
+    assert math.isclose(both["e1000 tcp_rr rate"]["error"], (500 / 3) ** 0.5 / 2 / 25), both
+    assert "grain" not in both["e1000 tcp_rr rate"], both
     assert found["exits mmio"]["better"] == "less"
 
 

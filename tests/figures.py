@@ -108,6 +108,18 @@ def peers_table():
 
 
 @case
+def peers_in_the_counted_lab():
+    """peers --counted: fixed amounts in the heading, no word about a busy machine, VMMs by name"""
+    guest = {"kind": "guest", "release": "6.1", "cpus": 1, "clocksource": "tsc"}
+    args = types.SimpleNamespace(rounds=2, cpus=1, net=NET, processors=1)
+    found = peers.collect(args, "counted", [guest, *runs(duet_e1000=[50], duet_virtio=[100])], 99.0)
+    assert found["options"]["amounts"] == peers.AMOUNTS and "time_ms" not in found["options"]
+    assert "2 rounds of fixed amounts, a boot of each VMM, NICs" in peers.heading(found)
+    assert "counted lab" in peers.heading(found)
+    assert not peers.remarks(found)
+
+
+@case
 def peers_without_vhost():
     """peers: a contender that is not to be had is skipped in the table, with its reason below"""
     result = result_of(runs(duet_e1000=[50], duet_virtio=[100], QEMU_e1000=[10],

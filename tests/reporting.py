@@ -115,6 +115,16 @@ class Report(unittest.TestCase):
         self.assertIn("Left out: no KVM here", text)
         self.assertFalse({"model", "validation"} & plots)
 
+    def test_peers(self):
+        """Medians of every contender, ratios with their bounds, a dash where there is none."""
+        row = {"workload": "tcp_rr", "unit": "trans/s",
+               "nics": {"duet e1000": {"median": 20, "min": 19, "max": 21}},
+               "ratios": {"a : b": {"median": 0.5, "min": 0.25, "max": 0.75, "n": 3}, "a : c": None}}
+        text, *_ = self.write(dict(results(), peers={"summary": [row]}))
+        self.assertIn("| a : b | 0.50 (0.25–0.75) |", text)
+        self.assertIn("| a : c | - |", text)
+        self.assertNotIn("Left out: there is no tools/peers", text)
+
     def test_without_validation(self):
         """No boot with artificial exits."""
         found = dict(results(), validation=[])

@@ -7,17 +7,19 @@ A result is one object; nothing in it depends on the host or on the time of day:
 
     schema    1
     versions  what the figures hang on besides the source: kernel, qemu, compiler, libc
-    options   rounds, amounts (per workload), net (a NIC each), phase
+    options   rounds, amounts (per workload), net (a NIC each), phase, vmm: "duet" or "qemu"
     events    the guest's JSON lines as they came (guest/agent.c), then duet's "stats"
 
-Figures are made of results by figures(): {"e1000 tcp_out rate": {"value", "spread", "unit",
-"better"}, ...}: value is the mean of the samples (a rate's rounds, all results), spread their range
-relative to it.
+Figures are made of results by figures(): {"e1000 tcp_out rate": {"value", "error", "unit",
+"better"}, ...}: value is the mean of the samples (a rate's rounds, all results), error its standard
+error relative to it; grain, where there is one, what it may move by, whatever share that is.
 """
+import functools
 import json
 import os
 import pathlib
 import queue
+import shutil
 import statistics
 import subprocess
 import threading
@@ -33,12 +35,13 @@ STAGE_SECONDS = 300     # of this machine's time, for one run or the boot: the w
 LAB_SECONDS = 3600      # for all of it
 CPU_EXITS = ("mmio",)
 MEMORY = "256M"         # of the guest: tools/counted-job
+LAB_MEMORY = {"duet": "1G", "qemu": "2G"}   # QEMU and its libraries are 200 MB, held twice
+QEMU = "qemu-system-x86_64"
+QEMU_FIRMWARE = ("bios-256k.bin", "kvmvapic.bin", "linuxboot_dma.bin", "pvh.bin")
 MARKS = ("--marks", "/tmp/marks")   # of duet's options: then the runs have windows,
 IDLE_MS = 4000          # and before them comes this much time without traffic
-# How events bunch up hangs on the instants at which they come: these move by some 2 % with any
-# change whatever, which two phases need not show.
-BUNCHING = {"interrupts", "doorbells", "wake-ups"}
-BUNCHING_SPREAD = 0.03
+GRAIN = 1               # a count may move by this much, whatever share of it that is
+GRAIN_BYTES = 0.01      # bytes copied and summed: by this much of all that went through the NIC
 
 
 # ---- versions ----
@@ -129,25 +132,42 @@ class Frozen(Exception):
         self.stage = stage
 
 
-def lab_command(words, nets, more):
+def qemu_packs():
+    """QEMU and the firmware it starts a kernel with, from where it looks for it itself."""
+    program = shutil.which(QEMU)
+    if not program:
+        raise Fail(f"{QEMU} is not there: apt-get install qemu-system-x86")
+    found = subprocess.run([QEMU, "-L", "help"], capture_output=True, text=True, check=True)
+    folders = [pathlib.Path(line) for line in found.stdout.splitlines()]
+    packs = [program]
+    for name in QEMU_FIRMWARE:
+        path = next((folder / name for folder in folders if (folder / name).exists()), None)
+        if not path:
+            raise Fail(f"QEMU's {name} is in none of " + ", ".join(map(str, folders)))
+        packs.append(f"{path.resolve()}:/firmware/{name}")
+    return packs
+
+
+def lab_command(words, nets, more, vmm):
     """tools/lab with everything the guest and its VMM are made of."""
-    command = [ROOT / "tools" / "lab", "--counted", "-m", "1G", "-t", LAB_SECONDS]
-    for pack in (BUILD / "duet", GUEST / "agent", ROOT / "tools" / "counted-job",
-                 f"{GUEST}/generic/vmlinux:/guest/vmlinux",
+    command = [ROOT / "tools" / "lab", "--counted", "-m", LAB_MEMORY[vmm], "-t", LAB_SECONDS]
+    for pack in (*([BUILD / "duet"] if vmm == "duet" else qemu_packs()), GUEST / "agent",
+                 ROOT / "tools" / "counted-job", f"{GUEST}/generic/vmlinux:/guest/vmlinux",
                  f"{GUEST}/generic/initrd.img:/guest/initrd.img"):
         command += ["-p", pack]
-    return [*command, "--", "counted-job", words, *nets, "--", *more]
+    return [*command, "--", "counted-job", vmm, words, *nets, "--", *more]
 
 
-def attempt(rounds, amounts, nets, more, phase, progress):
-    """One run: its events. Fail if it ended badly, Frozen if it did not end."""
-    words = f"duet.rounds={rounds} duet.workloads=" + ",".join(
-        f"{workload}:{amount}" for workload, amount in amounts.items())
-    words += " duet.phase=" + "x" * phase
+def attempt(plan, more, progress):
+    """One run of PLAN (a result's options): its events. Fail if it ended badly, Frozen if it did not end."""
+    words = f"duet.rounds={plan['rounds']} duet.workloads=" + ",".join(
+        f"{workload}:{amount}" for workload, amount in plan["amounts"].items())
+    words += " duet.phase=" + "x" * plan["phase"]
     if MARKS[0] in more:
         words += f" duet.marks=1 duet.idle={IDLE_MS}"
-    log = duetlib.log_dir() / "counted.log"
-    dog = Watchdog(lab_command(words, nets, more), stages(rounds, amounts, nets), log)
+    log = duetlib.log_dir() / f"counted.{plan['vmm']}.{plan['phase']}.log"
+    dog = Watchdog(lab_command(words, plan["net"], more, plan["vmm"]),
+                   stages(plan["rounds"], plan["amounts"], plan["net"]), log)
     events = []
     try:
         for event in dog:
@@ -156,7 +176,7 @@ def attempt(rounds, amounts, nets, more, phase, progress):
     finally:
         progress.end()
         status = dog.end()
-    if status or not of_kind(events, "stats"):
+    if status or not of_kind(events, "end"):
         raise Fail(f"the counted run ended early (status {status}) in this stage: {dog.stage}\n"
                    + duetlib.tail(log))
     for event in of_kind(events, "error"):
@@ -164,25 +184,30 @@ def attempt(rounds, amounts, nets, more, phase, progress):
     return events
 
 
-def run(rounds=1, amounts=None, nets=NETS, more=(), phase=0, progress=None):
+@functools.cache
+def make_guest():
+    """Once, however many runs there are, side by side or not."""
+    duetlib.make_guest("generic", duetlib.Progress())
+
+
+def run(rounds=1, amounts=None, nets=NETS, more=(), phase=0, progress=None, vmm="duet"):
     """A result, as the schema above has it. A frozen stage is said, and all is tried once more.
 
     Another PHASE is the same work at slightly other instants: a longer kernel command line.
     """
-    amounts = amounts or SMALL
+    plan = {"rounds": rounds, "amounts": dict(amounts or SMALL), "net": list(nets), "phase": phase,
+            "vmm": vmm}
     progress = progress or duetlib.Progress()
-    duetlib.make_guest("generic", progress)
+    make_guest()
     try:
-        events = attempt(rounds, amounts, nets, more, phase, progress)
+        events = attempt(plan, more, progress)
     except Frozen as why:
         progress.say(f"WATCHDOG: {why}\nThat must not happen in the counted lab. Once more, in a new one.")
         try:
-            events = attempt(rounds, amounts, nets, more, phase, progress)
+            events = attempt(plan, more, progress)
         except Frozen as again:
             raise Fail(f"watchdog: {again}, for the second time") from None
-    return {"schema": SCHEMA, "versions": versions(), "events": events,
-            "options": {"rounds": rounds, "amounts": dict(amounts), "net": list(nets),
-                        "phase": phase}}
+    return {"schema": SCHEMA, "versions": versions(), "events": events, "options": plan}
 
 
 # ---- what two trees do not share ----
@@ -215,31 +240,32 @@ def rates(runs):
             for (nic, workload), events in found.items()}
 
 
-def less_is_better(value, unit, spread=0.0):
-    """A cost, which spreads by so much at least."""
-    return {"samples": [value], "unit": unit, "better": "less", "spread": spread}
+def less_is_better(value, unit, grain=0):
+    """A cost, which may grow by GRAIN."""
+    return {"samples": [value], "unit": unit, "better": "less", "grain": grain}
 
 
 def nic_costs(nic, name):
     """What one NIC made the machine do for the whole of the fixed work."""
     backend = nic["backend_stats"]
     accesses = sum(account["reads"] + account["writes"] for account in nic["registers"])
+    some = GRAIN_BYTES * (nic["tx_bytes"] + nic["rx_bytes"])
     counts = {
-        "register accesses": accesses, "interrupts": nic["irqs"],
-        "doorbells": nic["tx_kicks"] + nic["rx_kicks"] + nic["ctrl_kicks"],
-        "wake-ups": nic["wakeups"], "system calls": backend["tx_calls"] + backend["rx_calls"],
-        "bytes copied": nic["bytes_copied"], "bytes summed": nic["bytes_summed"],
-        "segments in software": backend["sw_segments"],
+        "register accesses": (accesses, GRAIN), "interrupts": (nic["irqs"], GRAIN),
+        "doorbells": (nic["tx_kicks"] + nic["rx_kicks"] + nic["ctrl_kicks"], GRAIN),
+        "wake-ups": (nic["wakeups"], GRAIN),
+        "system calls": (backend["tx_calls"] + backend["rx_calls"], GRAIN),
+        "bytes copied": (nic["bytes_copied"], some), "bytes summed": (nic["bytes_summed"], some),
+        "segments in software": (backend["sw_segments"], GRAIN),
     }
-    return {f"{name} {what}": less_is_better(count, "in all",
-                                             BUNCHING_SPREAD if what in BUNCHING else 0)
-            for what, count in counts.items()}
+    return {f"{name} {what}": less_is_better(count, "in all", grain)
+            for what, (count, grain) in counts.items()}
 
 
 def machine_costs(stats):
     """What the guest made the machine do, whichever device it was for."""
     found = {f"exits {reason}": less_is_better(sum(cpu["exits"].get(reason, 0)
-                                                   for cpu in stats["vcpus"]), "in all")
+                                                   for cpu in stats["vcpus"]), "in all", GRAIN)
              for reason in CPU_EXITS}
     for thread in stats["threads"]:
         used = thread["user_ns"] + thread["system_ns"]
@@ -258,16 +284,24 @@ def samples(result):
     return {**found, **machine_costs(stats)}
 
 
+def error(values):
+    """The standard error of their mean, relative to it; 0 of a single one."""
+    mean = statistics.fmean(values)
+    if not mean or len(values) < 2:
+        return 0.0
+    return statistics.stdev(values) / len(values) ** 0.5 / mean
+
+
 def figures(results):
     """Every figure by name, over all results."""
     every = [samples(result) for result in results]
     found = {}
     for name, entry in every[0].items():
         values = [value for one in every for value in one[name]["samples"]]
-        mean = statistics.fmean(values)
-        spread = (max(values) - min(values)) / mean if mean else 0.0
-        found[name] = {"value": mean, "spread": max(spread, entry.get("spread", 0)),
+        found[name] = {"value": statistics.fmean(values), "error": error(values),
                        "unit": entry["unit"], "better": entry["better"]}
+        if entry.get("grain"):
+            found[name]["grain"] = entry["grain"]
     return found
 
 

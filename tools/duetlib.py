@@ -343,7 +343,7 @@ def probe():
 
 
 def add_place_options(options, processors=1):
-    """Where, and in which guest: what compare, integrity and peers share."""
+    """Where, and in which guest: what compare, integrity and peers share. The group of places."""
     where = options.add_mutually_exclusive_group()
     where.add_argument("--lab", action="store_const", dest="where", const="lab",
                        help="in the lab, whatever /dev/kvm can do")
@@ -356,6 +356,7 @@ def add_place_options(options, processors=1):
     # More than one there meets QEMU's own races (docs/testing.md, "The lab").
     options.add_argument("--processors", type=int, default=processors, metavar="N",
                          help=f"of the lab ({processors}; if several, QEMU may end a guest early)")
+    return where
 
 
 def add_vmm_options(options):

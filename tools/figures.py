@@ -82,7 +82,8 @@ def align(lines, left):
 def heading(result, vmm):
     """What the figures were measured on; VMM says with what."""
     host, guest, options = result["host"], result["guest"], result["options"]
-    place = {"lab": "lab (a machine emulated by QEMU TCG)", "kvm": "this machine"}[result["where"]]
+    place = {"lab": "lab (a machine emulated by QEMU TCG)", "kvm": "this machine",
+             "counted": "counted lab (QEMU TCG, 1 ns an instruction)"}[result["where"]]
     drivers = ", ".join(dict.fromkeys(f"{nic['driver']} {nic['version']}".strip()
                                       for nic in result["nics"]))
     return "\n".join([

@@ -14,7 +14,7 @@ GUEST_MODULES=(virtio_pci '?virtio_net' '?e1000')
 # The lab cannot start without these.
 LAB_MODULES=(virtio_pci virtio_console 9pnet_virtio 9p overlay kvm_amd)
 # The counted lab neither; it loads nothing later.
-COUNTED_MODULES=(kvm_amd tun)
+COUNTED_MODULES=(kvm_amd tun vhost_net)
 # The lab's kernel loads these by itself once somebody asks for a tap, a bridge...
 LAB_LAZY_MODULES=('?tun' '?vhost_net' '?veth' '?bridge' '?dummy' '?sch_netem')
 

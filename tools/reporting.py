@@ -63,12 +63,15 @@ def rates_table(compare):
             found = row["nics"].get(nic)
             cells.append(f"{figure(found['median'])} ({figure(found['min'])}–"
                          f"{figure(found['max'])})" if found else "failed")
-        ratio = row.get("ratio")
-        cells.append(f"{ratio['median']:.2f} ({ratio['min']:.2f}–{ratio['max']:.2f})" if ratio
-                     else "-")
+        cells.append(spread(row.get("ratio")))
         rows.append(cells)
     names = sorted({name for r in compare["summary"] for name in r["nics"]})
     return table(["workload", "unit", *names, "ratio"], rows)
+
+
+def spread(ratio):
+    """A ratio and its bounds, or a dash."""
+    return f"{ratio['median']:.2f} ({ratio['min']:.2f}–{ratio['max']:.2f})" if ratio else "-"
 
 
 def time_table(profiles):
@@ -178,7 +181,10 @@ def peers_table(peers):
     rows = [[TITLES[row["workload"]], row["unit"],
              *(figure(row["nics"][name]["median"]) if name in row["nics"] else "failed"
                for name in names)] for row in peers["summary"]]
-    return table(["workload", "unit", *names], rows)
+    ratios = [[label, *(spread(row["ratios"][label]) for row in peers["summary"])]
+              for label in peers["summary"][0]["ratios"]]
+    return table(["workload", "unit", *names], rows) + "\n\n" + \
+        table(["ratio", *(TITLES[row["workload"]] for row in peers["summary"])], ratios)
 
 
 # ---- what must add up ----
@@ -243,8 +249,9 @@ SECTIONS = {
                "and a virtio-net, taking turns over the same backends; the guest's driver is the "
                "same for all. *qemu* is the design of QEMU's e1000, *best* all rungs that win "
                "(docs/ladder.md). Higher is better."),
-    "peers": ("Beside QEMU", "The same guest under QEMU's NICs, in the same session; medians. "
-              "This is what duet's baseline has to resemble."),
+    "peers": ("Beside QEMU", "The same guest and agent under QEMU's NICs, in the same kind of lab: "
+              "medians, then ratios with the rounds' smallest and largest. Rung 0 (*ladder=qemu*) "
+              "has to resemble QEMU's e1000, in its ratio to virtio-net most of all."),
     "sums": ("Does it add up?", "Every window's time split is compared with its length (within "
              "2 %), every NIC's frames with its backend's, and those with the host kernel's "
              "counters (to the last frame)."),
