@@ -26,6 +26,7 @@ CFLAGS   ?= -O2 -g
 DUET_CFLAGS := -std=gnu11 -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
 	-Wpointer-arith -Wwrite-strings -Wvla -fno-strict-aliasing -pthread -MMD -MP
 LIBELF   := -lelf -lz
+LIBSECCOMP := -lseccomp
 
 ifdef STATIC
 LDFLAGS += -static
@@ -37,6 +38,8 @@ CPPFLAGS += -idirafter /usr/include -idirafter /usr/include/x86_64-linux-gnu
 LDFLAGS  += -static
 # By name: a search path would also find glibc's libc.a there.
 LIBELF   := /usr/lib/x86_64-linux-gnu/libelf.a /usr/lib/x86_64-linux-gnu/libz.a
+# glibc's __fprintf_chk() is wanted by seccomp_export_pfc() alone, which we do not call.
+LIBSECCOMP := /usr/lib/x86_64-linux-gnu/libseccomp.a -Wl,--defsym=__fprintf_chk=abort
 endif
 ifdef ASAN
 DUET_CFLAGS += -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
@@ -47,7 +50,7 @@ DUET_CFLAGS += -fsanitize=thread -fno-omit-frame-pointer
 LDFLAGS     += -fsanitize=thread
 endif
 
-LDLIBS += -pthread $(LIBELF)
+LDLIBS += -pthread $(LIBELF) $(LIBSECCOMP)
 
 Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-7s %s\n' $(1) $(2))

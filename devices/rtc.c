@@ -362,6 +362,9 @@ struct rtc *rtc_new(struct machine *m)
 	r->irq = m->irq(m, GSI_RTC);
 	r->ram[RTC_A] = RTC_A_RESET;
 	r->ram[RTC_B] = RTC_B_24H;
+	/* The C library reads /etc/localtime before its first conversion, UTC or not; when the
+	 * guest asks for the time it could no longer (vmm/sandbox.h). */
+	tzset();
 	pthread_mutex_init(&r->lock, NULL);
 	r->tick.f.fd = -1;
 	r->region = (struct region){ .name = "rtc", .ops = &rtc_ops, .dev = r, .size = 2 };

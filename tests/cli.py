@@ -110,7 +110,7 @@ def help_is_complete():
         said = expect(run(*args), 0, "usage")
         assert max(len(line) for line in said.splitlines()) <= 80, "a line is over 80 columns"
     for option in ("kernel", "initrd", "append", "memory", "cpus", "net", "stats", "marks",
-                   "trace", "serial2", "help", "version"):
+                   "trace", "serial2", "user", "chroot", "sandbox", "help", "version"):
         expect(run("run", "--help"), 0, "--" + option)
 
 
@@ -118,7 +118,7 @@ def help_is_complete():
 def version():
     """version names version and licence-relevant facts"""
     for args in (["--version"], ["-V"], ["version"], ["run", "-V"]):
-        expect(run(*args), 0, r"duet \d+\.\d+", "ELF")
+        expect(run(*args), 0, r"duet \d+\.\d+", "ELF", "sandbox: ")
 
 
 @case
@@ -736,6 +736,142 @@ def second_serial_port():
     finish(g, 42)
     assert os.path.exists(path)
     refused("serial2", "99")("run", "-k", MONITOR, "--serial2", "fd:99")
+
+
+# --- least privilege -----------------------------------------------------------------------
+
+def proc_status(path):
+    """The fields of a status file in /proc."""
+    with open(f"{path}/status", encoding="utf-8") as f:
+        return dict(line.rstrip("\n").split(":\t", 1) for line in f if ":\t" in line)
+
+
+def threads(pid):
+    """{name: its status fields} of each thread of a process, but for those that KVM adds."""
+    found = [proc_status(f"/proc/{pid}/task/{tid}") for tid in os.listdir(f"/proc/{pid}/task")]
+    return {thread["Name"]: thread for thread in found if not thread["Name"].startswith("kvm-")}
+
+
+def sandboxed():
+    """Does this build confine its threads?"""
+    return "sandbox: seccomp" in run("version").stdout
+
+
+@case
+def no_privileges():
+    """every thread of a running machine: a filter, no capabilities, no new ones"""
+    for option, seccomp in (([], "2"), (["--sandbox", "off"], "0"), (["--sandbox=off"], "0")):
+        g = Guest("-c", "2", "-n", "e1000,null", *option)
+        g.read_until("ready")
+        seen = threads(g.p.pid)
+        # Without filters no vCPU waits until all are there.
+        assert option or set(seen) == {"duet", "io", "watcher", "vcpu0", "vcpu1"}, set(seen)
+        for name, thread in seen.items():
+            assert thread["NoNewPrivs"] == "1", (name, thread)
+            assert not int(thread["CapPrm"], 16) and not int(thread["CapEff"], 16), (name, thread)
+            assert thread["Seccomp"] == (seccomp if sandboxed() else "0"), (name, thread)
+        g.send("q")
+        finish(g, 42)
+
+
+# Goes into the VMM in place of a function of the C library's.
+STRAY = """
+#include <sys/socket.h>
+int timerfd_settime(int fd, int flags, const void *new, void *old)
+{
+	(void)fd, (void)flags, (void)new, (void)old;
+	return socket(AF_UNIX, SOCK_STREAM, 0);
+}
+"""
+
+
+@case
+def sandbox_violation():
+    """a system call outside the list ends the VMM with a message; the terminal is restored"""
+    if not sandboxed():
+        raise Skip("this build has no sandbox")
+    library = f"{SCRATCH}/stray.so"
+    r = subprocess.run(["gcc", "-shared", "-fPIC", "-o", library, "-xc",
+                        scratch("stray.c", STRAY.encode())], check=False)
+    needed = subprocess.run(["ldd", DUET], capture_output=True, text=True, check=False).stdout
+    if r.returncode or "libc.so" not in needed:
+        raise Skip("no compiler, or a static program")
+    preload = ("env", f"LD_PRELOAD={library}")
+    g = Guest(tty=True, wrap=preload)
+    status = g.wait()
+    assert status == -signal.SIGSYS, f"status {status}"
+    g.read_until("--sandbox off runs without")
+    assert re.search(r"duet: sandbox: thread \w+ called socket \(41\), which its role may not; "
+                     "please report; --sandbox off runs without", g.text), g.text
+    assert g.restored(), "terminal left raw"
+    g = Guest("--sandbox", "off", wrap=preload)
+    g.send("q")
+    finish(g, 42)
+
+
+@case
+def another_user_and_root():
+    """--user and --chroot, when all is open: every output is still written"""
+    need_root()
+    root = f"{SCRATCH}/root"
+    os.mkdir(root)
+    files = {name: f"{SCRATCH}/confined.{name}" for name in ("stats", "marks", "trace", "serial2")}
+    g = Guest("--user", "65534:65533", "--chroot", root, "--stats", files["stats"], "--marks",
+              files["marks"], "--trace", "pio,irq,net", "--trace-file", files["trace"],
+              "--serial2", files["serial2"], "-n", "e1000,loop", "-n", "virtio,null,exits=1")
+    g.read_until("ready")
+    for thread in threads(g.p.pid).values():
+        assert thread["Uid"].split() == ["65534"] * 4 and thread["Gid"].split() == ["65533"] * 4
+        assert not thread["Groups"].strip(), thread
+    assert os.readlink(f"/proc/{g.p.pid}/root") == root, "the root directory is another one"
+    cpu = [t["user_ns"] + t["system_ns"] for t in live_stats(g, files["stats"])["threads"]]
+    assert all(cpu), cpu
+    g.send("q")
+    finish(g, 42)
+    with open(files["stats"], encoding="utf-8") as f:
+        assert json.load(f)["run"]["exit_status"] == 42
+    assert os.path.getsize(files["trace"]) > 1000
+    expect(run("run", "-k", MARKS, "-m", "64M", "-n", "e1000,null", "--user", "65534:65533",
+               "--chroot", root, "--marks", files["marks"]), 42)
+    assert [mark["mark"] for mark in windows.read_marks(files["marks"])] == [7, 8]
+
+
+@case
+def bad_users_and_roots():
+    """--user, --chroot, --sandbox that cannot be: status 2 or 3 and what to do"""
+    refused("sandbox", "maybe", "on or off")("run", "-k", MONITOR, "--sandbox", "maybe")
+    expect(boot("--user", "nobody-of-that-name"), 2, "nobody-of-that-name", "UID:GID")
+    expect(boot("--user", "4000000000"), 2, "4000000000:GID")
+    expect(boot("--chroot", "/nonexistent"), 3, "/nonexistent", "No such file|only root may")
+    need_root()
+    drop = ("setpriv", "--bounding-set=-all", "--inh-caps=-all")
+    for option in (["--user", "65534:65534"], ["--chroot", "/proc"]):
+        expect(boot(*option, wrap=drop), 3, option[0], "only root may")
+
+
+@case
+def ordinary_user():
+    """a user with no more than the group of /dev/kvm, and a tap prepared for it"""
+    need_root()
+    need_kvm()
+    if not os.path.exists("/dev/net/tun"):
+        raise Skip("no /dev/net/tun")
+    with tempfile.TemporaryDirectory(dir="/tmp") as d:
+        os.chmod(d, 0o755)
+        for f in (DUET, MONITOR):
+            subprocess.run(["install", "-m", "755", f, d], check=True)
+        setup = ("mount --make-rprivate / && cd $1 && cp -a /dev/kvm /dev/net/tun . && "
+                 "chown 0:4242 kvm && chmod 660 kvm && chmod 666 tun && "
+                 "mount --bind kvm /dev/kvm && mount --bind tun /dev/net/tun && "
+                 "ip tuntap add tap0 mode tap user 4343 vnet_hdr && ip link set tap0 up && cd / && "
+                 "exec setpriv --reuid=4343 --regid=4343 --groups=4242 --inh-caps=-all "
+                 '$1/duet run -k $1/monitor.elf -m 64M -n e1000,tap=tap0 -n virtio,null')
+        with subprocess.Popen(["unshare", "-m", "-n", "sh", "-c", setup, "sh", d],
+                              stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE) as p:
+            said, err = p.communicate(b"q", timeout=60)
+        assert p.returncode == 42 and b"ready" in said, (p.returncode, said, err)
+        assert b"net0 on tap:tap0: transmit" in err, err
 
 
 def main():

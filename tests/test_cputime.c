@@ -37,9 +37,11 @@ START_TEST(time_is_seen_from_inside_outside_and_afterwards)
 	pthread_t t;
 
 	ck_assert_uint_eq(usage(), 0); /* not begun */
+	cputime_open();
 	ck_assert_int_eq(pthread_create(&t, NULL, worker, NULL), 0);
 	while (!atomic_load(&busy))
 		usleep(100);
+	cputime_close(); /* what the thread has found it keeps */
 	/* Ticks are sampled on some kernels, so only their order of magnitude is sure. */
 	outside = usage();
 	atomic_store(&leave, true);
@@ -48,6 +50,7 @@ START_TEST(time_is_seen_from_inside_outside_and_afterwards)
 	ck_assert_uint_lt(usage(), UINT64_C(60000000000));
 	ck_assert_uint_gt(outside, 0);
 	ck_assert_uint_le(outside, usage() + 20000000);
+	cputime_forget(&cpu);
 }
 END_TEST
 
@@ -65,6 +68,7 @@ START_TEST(own_time_grows_with_work)
 	for (uint64_t end = loop_now() + 20000000; loop_now() < end;)
 		;
 	ck_assert_uint_eq(usage(), before); /* it has ended */
+	cputime_forget(&cpu);
 }
 END_TEST
 

@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-#define ARGS_MAX 32
+#define ARGS_MAX 40
 
 static struct opts o;
 
@@ -37,6 +37,8 @@ START_TEST(run_has_defaults)
 	ck_assert_ptr_null(o.initrd);
 	ck_assert(!o.stats_table);
 	ck_assert(!o.no_accounting);
+	ck_assert_int_eq(o.sandbox, OPTS_SANDBOX_IF_BUILT_IN);
+	ck_assert(!o.user && !o.chroot);
 }
 END_TEST
 
@@ -44,10 +46,11 @@ START_TEST(run_takes_every_option_in_both_forms)
 {
 	static const char *const lines[] = {
 		"run -k K -i I -a A -m 1G -c 4 -n e1000,null --stats S --stats - --marks M "
-		"--trace net,irq --trace-file F --serial2 O --accounting off -q",
+		"--trace net,irq --trace-file F --serial2 O --accounting off --user U --chroot C "
+		"--sandbox off -q",
 		"run --kernel K --initrd I --append A --memory 1G --cpus 4 --net e1000,null "
 		"--stats=S --marks=M --stats-table --trace=net,irq --trace-file=F --serial2=O "
-		"--accounting=off --quiet",
+		"--accounting=off --user=U --chroot=C --sandbox=off --quiet",
 	};
 
 	ck_assert_int_eq(parse(lines[_i]), 0);
@@ -64,6 +67,9 @@ START_TEST(run_takes_every_option_in_both_forms)
 	ck_assert_str_eq(o.trace, "net,irq");
 	ck_assert_str_eq(o.trace_file, "F");
 	ck_assert_str_eq(o.serial2, "O");
+	ck_assert_str_eq(o.user, "U");
+	ck_assert_str_eq(o.chroot, "C");
+	ck_assert_int_eq(o.sandbox, OPTS_SANDBOX_OFF);
 	ck_assert(o.quiet);
 }
 END_TEST
@@ -324,6 +330,7 @@ static const struct {
 	{ "run -k K --trace nett", "'nett'", "net" },
 	{ "run -k K --trace net,", "''", "mmio" },
 	{ "run -k K --accounting yes", "--accounting yes", "on or off" },
+	{ "run -k K --sandbox no", "--sandbox no", "on or off" },
 	{ "run -k K --trace-file F", "--trace-file F", "--trace" },
 	{ "run -k K --serial2 fd:", "fd:", "number" },
 	{ "run -k K --serial2 fd:x", "fd:x", "number" },
@@ -357,7 +364,7 @@ START_TEST(help_fits_the_terminal_and_names_every_option)
 		"--kernel",  "--initrd", "--append",     "--memory",    "--cpus",        "--net",
 		"--stats",   "--trace ", "--trace-file", "--serial2",   "--quiet",       "--help",
 		"--version", "exits",    "mmio",         "exit status", "--stats-table", "ladder=",
-		"poll-us=",  "--marks",  "--accounting"
+		"poll-us=",  "--marks",  "--accounting", "--sandbox",   "--user",        "--chroot"
 	};
 	char *text = NULL;
 	size_t size, col = 0;

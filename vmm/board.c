@@ -20,6 +20,7 @@
 #include "vmm/console.h"
 #include "vmm/log.h"
 #include "vmm/probe.h"
+#include "vmm/sandbox.h"
 #include "vmm/sidecar.h"
 
 #include <errno.h>
@@ -462,6 +463,8 @@ void board_destroy(struct board *b)
 		close(b->stop_fd);
 	bus_destroy(&b->m.mmio);
 	bus_destroy(&b->m.pio);
+	cputime_forget(&b->main_cpu);
+	cputime_forget(&b->io_cpu);
 }
 
 static void *board_io_thread(void *arg)
@@ -470,7 +473,10 @@ static void *board_io_thread(void *arg)
 
 	pthread_setname_np(pthread_self(), "io");
 	cputime_begin(&b->io_cpu);
-	loop_run(b->m.loop);
+	if (sandbox_enter(SANDBOX_IO) < 0)
+		board_stop(&b->m, STOP_HOST, 0);
+	else
+		loop_run(b->m.loop);
 	cputime_end(&b->io_cpu);
 	return NULL;
 }
@@ -502,10 +508,12 @@ int board_start(struct board *b)
 	for (unsigned i = 0; i < b->n_vcpus && !err; i++)
 		err = vcpu_start(&b->vcpu[i]);
 	if (!err)
+		err = sandbox_enter(SANDBOX_MAIN);
+	if (!err)
 		return 0;
+	sandbox_cancel();
 	board_stop_threads(b);
-	return board_fail(EXIT_HOST, "cannot start the watcher's or a vCPU's thread: %s",
-			  strerror(-err));
+	return board_fail(EXIT_HOST, "cannot start all threads: %s", strerror(-err));
 }
 
 void board_wait(struct board *b)
@@ -564,8 +572,10 @@ int board_run(const struct opts *o)
 	if (!status) {
 		log_info("booting %s: %u vCPU%s, %" PRIu64 " MiB, KVM on %s", o->kernel, o->cpus,
 			 o->cpus > 1 ? "s" : "", o->memory >> 20, b.flavour);
-		status = board_start(&b);
+		status = board_confine(o);
 	}
+	if (!status)
+		status = board_start(&b);
 	if (!status) {
 		board_wait(&b);
 		status = board_exit_status(&b);

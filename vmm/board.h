@@ -82,6 +82,12 @@ int board_fail(int status, const char *fmt, ...) PRINTF_LIKE(2, 3);
 int board_open_outputs(struct board *b);
 void board_close_outputs(struct board *b);
 
+/* --- board_confine.c --- */
+
+/* Between board_build() and board_start(), for good: give up what is no longer needed. 0 or
+ * an exit status, with the reason logged. */
+int board_confine(const struct opts *o);
+
 /* --- board_stats.c, board_table.c: docs/stats.md --- */
 
 /* Write what the user asked for: JSON to the --stats file, in place of what was there,

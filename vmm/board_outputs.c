@@ -14,8 +14,11 @@ int board_open_outputs(struct board *b)
 	const struct opts *o = b->o;
 	int err;
 
+	cputime_open();
 	if (o->stats && !(b->stats = fopen(o->stats, "we")))
 		return board_fail(EXIT_USAGE, "--stats %s: %s", o->stats, strerror(errno));
+	if (b->stats) /* a buffer now: later the C library could not ask how large it should be */
+		setvbuf(b->stats, NULL, _IOFBF, BUFSIZ);
 	b->marks_fd =
 		o->marks ? open(o->marks, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666) : -1;
 	if (o->marks && b->marks_fd < 0)
@@ -45,4 +48,5 @@ void board_close_outputs(struct board *b)
 		log_error("--marks %s: %s", b->o->marks, strerror(errno));
 	if (b->stats && fclose(b->stats) != 0)
 		log_error("--stats %s: %s", b->o->stats, strerror(errno));
+	cputime_close();
 }

@@ -322,6 +322,9 @@ enum {
 	OPT_TRACE,
 	OPT_TRACE_FILE,
 	OPT_SERIAL2,
+	OPT_SANDBOX,
+	OPT_USER,
+	OPT_CHROOT,
 	OPT_JSON,
 	OPT_SAMPLES
 };
@@ -340,6 +343,9 @@ static const struct option opts_run[] = {
 	{ "trace", required_argument, NULL, OPT_TRACE },
 	{ "trace-file", required_argument, NULL, OPT_TRACE_FILE },
 	{ "serial2", required_argument, NULL, OPT_SERIAL2 },
+	{ "sandbox", required_argument, NULL, OPT_SANDBOX },
+	{ "user", required_argument, NULL, OPT_USER },
+	{ "chroot", required_argument, NULL, OPT_CHROOT },
 	{ "quiet", no_argument, NULL, 'q' },
 	{ "help", no_argument, NULL, 'h' },
 	{ "version", no_argument, NULL, 'V' },
@@ -406,6 +412,14 @@ static int opts_accounting(struct opts *o, const char *s)
 	return 0;
 }
 
+static int opts_sandbox(struct opts *o, const char *s)
+{
+	o->sandbox = !strcmp(s, "off") ? OPTS_SANDBOX_OFF : OPTS_SANDBOX_ON;
+	if (o->sandbox == OPTS_SANDBOX_ON && strcmp(s, "on") != 0)
+		return opts_fail(o, "--sandbox %s: on or off", s);
+	return 0;
+}
+
 static int opts_set(struct opts *o, int opt, const char *arg)
 {
 	switch (opt) {
@@ -449,6 +463,14 @@ static int opts_set(struct opts *o, int opt, const char *arg)
 		return 0;
 	case OPT_SERIAL2:
 		return opts_serial2(o, arg);
+	case OPT_SANDBOX:
+		return opts_sandbox(o, arg);
+	case OPT_USER:
+		o->user = arg;
+		return 0;
+	case OPT_CHROOT:
+		o->chroot = arg;
+		return 0;
 	case 'q':
 		o->quiet = true;
 		return 0;

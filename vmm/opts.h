@@ -31,6 +31,8 @@ struct opts_nic {
 	unsigned exits; /* artificial ones per frame sent */
 };
 
+enum opts_sandbox { OPTS_SANDBOX_IF_BUILT_IN, OPTS_SANDBOX_ON, OPTS_SANDBOX_OFF };
+
 /* Strings point into argv. */
 struct opts {
 	enum opts_command command;
@@ -45,6 +47,8 @@ struct opts {
 	const char *stats, *trace, *trace_file, *marks;
 	bool stats_table;
 	bool no_accounting;
+	enum opts_sandbox sandbox;
+	const char *user, *chroot;
 	const char *serial2; /* file name, when serial2_fd is -1 */
 	int serial2_fd;
 	char why[256]; /* after a failure: one line that names option, value and remedy */

@@ -3,6 +3,7 @@
 #include "devices/ladder.h"
 #include "vmm/boot.h"
 #include "vmm/opts.h"
+#include "vmm/sandbox.h"
 #include "vmm/trace.h"
 
 #include <string.h>
@@ -65,6 +66,11 @@ static const char help_run[] =
 	"      --accounting off   count no single accesses and take no times (default on)\n"
 	"      --trace CLASS,...  show the data path, one line per event; classes below\n"
 	"      --trace-file FILE  trace to FILE instead of stderr\n"
+	"      --user USER        become USER (NAME or UID, or either with :GID) when all\n"
+	"                         files are open; needs root\n"
+	"      --chroot DIR       see no files but those in DIR from then on; needs root\n"
+	"      --sandbox off      let threads make any system call (default on: a call\n"
+	"                         that a thread's role does not need ends duet by SIGSYS)\n"
 	"  -q, --quiet            only warnings and errors\n"
 	"  -h, --help             this text\n"
 	"  -V, --version          version and what was built in\n";
@@ -76,7 +82,7 @@ static const char help_run_status[] = "\n"
 				      "  2    bad usage, or a file that is not what it should be\n"
 				      "  3    this host cannot: no KVM, no such tap...\n"
 				      "  4    the guest crashed\n"
-				      "  128+N  stopped by signal N\n";
+				      "  128+N  stopped by signal N (31, SIGSYS: see --sandbox)\n";
 
 static const char help_probe[] =
 	"usage: duet probe [--json]\n"
@@ -154,4 +160,6 @@ void opts_version(FILE *f)
 	fprintf(f, "kernels: bzImage%s\n",
 		HAVE_LIBELF ? ", ELF vmlinux (PVH)"
 			    : "; ELF vmlinux is left out of this build, which has no libelf");
+	fprintf(f, "sandbox: %s%s\n", sandbox_lacking() ? "not in this build: " : "seccomp",
+		sandbox_lacking() ? sandbox_lacking() : "");
 }

@@ -9,6 +9,7 @@
  */
 #include "vmm/vcpu.h"
 
+#include "vmm/sandbox.h"
 #include "vmm/trace.h"
 
 #include <errno.h>
@@ -73,6 +74,7 @@ int vcpu_init(struct vcpu *c, struct kvm *k, struct machine *m, unsigned id, uns
 
 void vcpu_destroy(struct vcpu *c)
 {
+	cputime_forget(&c->cpu);
 	if (c->run)
 		munmap(c->run, c->run_size);
 	if (c->fd >= 0)
@@ -127,15 +129,16 @@ static void *vcpu_thread(void *arg)
 {
 	struct vcpu *c = arg;
 	char name[16];
-	enum verdict v;
+	enum verdict v = VERDICT_RUN;
 
 	vcpu_unblock_signal();
 	snprintf(name, sizeof(name), "vcpu%u", c->id);
 	pthread_setname_np(pthread_self(), name);
 	vcpu_time_start(c);
-	do
+	if (sandbox_enter(SANDBOX_VCPU) < 0)
+		v = VERDICT_HOST;
+	while (v == VERDICT_RUN)
 		v = vcpu_run_once(c);
-	while (v == VERDICT_RUN);
 	vcpu_time_end(c);
 	if (v == VERDICT_CRASH)
 		c->m->stop(c->m, STOP_CRASH, 0);

@@ -5,6 +5,7 @@
  */
 #include "vmm/watcher.h"
 
+#include "vmm/sandbox.h"
 #include "vmm/util.h"
 
 #include <errno.h>
@@ -38,6 +39,7 @@ void watcher_free(struct watcher *w)
 	if (!w)
 		return;
 	sem_destroy(&w->wake);
+	cputime_forget(&w->cpu);
 	free(w);
 }
 
@@ -78,6 +80,8 @@ static void *watcher_main(void *arg)
 	cputime_begin(&w->cpu);
 	/* Always permitted; without it we would only be less polite. */
 	pthread_setschedparam(pthread_self(), SCHED_IDLE, &lowest);
+	if (sandbox_enter(SANDBOX_WATCHER) < 0)
+		return NULL;
 	while (!w->ending) {
 		if (watcher_look(w))
 			sched_yield();
