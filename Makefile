@@ -68,9 +68,10 @@ KVM_TESTS := $(patsubst tests/kvm/%.c,$(BUILD)/tests/kvm/%,$(wildcard tests/kvm/
 RIG_OBJ  := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/rig/*.c))
 PAYLOADS := $(patsubst guest/payload/%.S,$(BUILD)/payload/%.bin,$(wildcard guest/payload/*.S))
 PVH_GUESTS := $(patsubst guest/pvh/%.S,$(BUILD)/pvh/%.elf,$(wildcard guest/pvh/*.S))
+HOSTILE_OBJ := $(patsubst %,$(BUILD)/obj/%.o,$(basename $(wildcard guest/hostile/*.[cS])))
 CHECK_LIBS = $(shell pkg-config --libs check)
 
-.PHONY: all measured help tests payloads guest-agent lab-leave check check-unit check-rungs check-kvm check-cli check-lab compare \
+.PHONY: all measured help tests payloads guest-agent lab-leave check check-unit check-rungs check-kvm check-cli check-hostile check-lab compare \
 	report calibrate peers diagrams integrity determinism regress regress-renew lint fmt asan tsan tags install clean
 .DELETE_ON_ERROR:
 
@@ -82,6 +83,7 @@ help:
 	@echo 'make check-kvm    payloads on /dev/kvm       make tsan   units under TSan'
 	@echo 'make check-rungs  NICs on each rung          make fmt    reformat the source'
 	@echo 'make check-cli    bad input, console         make lint   layers, format, cppcheck'
+	@echo 'make check-hostile  a guest that attacks its cards'
 	@echo 'make check-lab    stock guests in the lab    make install PREFIX=/usr/local'
 	@echo 'make calibrate    what each kind of exit costs, here and in the counted lab'
 	@echo 'make determinism  same input, same output?    make regress  any figure 1 % worse?'
@@ -129,7 +131,27 @@ $(BUILD)/pvh/%.elf: guest/pvh/%.S $(wildcard guest/pvh/*.inc)
 	$(Q)gcc -I. -c -o $(@:.elf=.o) $<
 	$(Q)ld -m elf_x86_64 -n --no-warn-rwx-segments -Ttext 0x100000 -e start -o $@ $(@:.elf=.o)
 
-payloads: $(PAYLOADS) $(PVH_GUESTS)
+# The guest that attacks its cards: 32-bit code in a 64-bit file, as the loader wants one. Above
+# what its attacks may make a card write to.
+$(BUILD)/obj/guest/hostile/%.o: guest/hostile/%.c guest/hostile/hostile.h
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)gcc -m32 -std=gnu11 -O2 -Wall -Wextra -Werror -ffreestanding -fno-pic -mgeneral-regs-only \
+		-fno-stack-protector -I. -idirafter /usr/include/x86_64-linux-gnu -c -o $@ $<
+
+$(BUILD)/obj/guest/hostile/%.o: guest/hostile/%.S
+	$(call say,AS,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)gcc -m32 -c -o $@ $<
+
+$(BUILD)/pvh/hostile.elf: $(HOSTILE_OBJ)
+	$(call say,LD,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)ld -m elf_i386 -n --no-warn-rwx-segments -z noexecstack --section-start=.note.pvh=0x27ff000 \
+		-Ttext 0x2800000 -e start -o $(@:.elf=.elf32) $^
+	$(Q)objcopy -I elf32-i386 -O elf64-x86-64 $(@:.elf=.elf32) $@
+
+payloads: $(PAYLOADS) $(PVH_GUESTS) $(BUILD)/pvh/hostile.elf
 
 $(GUEST)/agent: $(wildcard guest/agent*.c guest/agent*.h)
 	$(call say,MUSL,$@)
@@ -172,6 +194,10 @@ check-kvm: all tests
 
 check-cli: all payloads
 	$(Q)tests/cli.py $(BUILD)
+
+# With ASAN=1 or TSAN=1: the same under the sanitizer.
+check-hostile: all payloads
+	$(Q)BUILD=$(BUILD) tests/hostile.py
 
 check-lab: all
 	$(Q)tests/lab.sh

@@ -3,10 +3,16 @@
 import importlib.machinery
 import importlib.util
 import pathlib
+import subprocess
 import sys
+import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 CASES = []
+
+
+class Skip(Exception):
+    """This host cannot run the case; the text says why."""
 
 
 def tool(name):
@@ -44,3 +50,28 @@ def main(doc):
         return 0
     failed = [test for test in CASES if not names or test.__name__ in names if not run(test)]
     return 1 if failed else 0
+
+
+def told(test):
+    """ok, FAIL or skip: what became of it, in a line."""
+    word, note = "ok", ""
+    begin = time.monotonic()
+    try:
+        test()
+    except Skip as why:
+        word, note = "skip", f" ({why})"
+    except (AssertionError, LookupError, ValueError, OSError, subprocess.TimeoutExpired) as why:
+        word, note = "FAIL", f"\n        {type(why).__name__}: {why}"
+    print(f"  {word:<5} {test.__doc__} [{time.monotonic() - begin:.1f} s]{note}", flush=True)
+    return word
+
+
+def stage(doc):
+    """The same as main(), for cases that may be skipped: with times, and a sum at the end."""
+    names = sys.argv[1:]
+    if names[:1] in (["-h"], ["--help"]):
+        print(doc)
+        return 0
+    words = [told(test) for test in CASES if not names or test.__name__ in names]
+    print(f"{words.count('ok')} passed, {words.count('FAIL')} failed, {words.count('skip')} skipped")
+    return 1 if "FAIL" in words or not words else 0
