@@ -13,8 +13,6 @@
 
 /* Where the structures are; a driver would look it up in the capabilities. */
 #define COMMON    0x0000
-#define ISR       0x1000
-#define CONFIG    0x2000
 #define NOTIFY    0x3000
 #define HDR_LEN   12
 #define SIZE      8 /* entries of a queue */
