@@ -24,8 +24,7 @@
  * manual itself recommends ITR; TIDV and TADV: e1000_irq.c), flow control (stored), descriptor
  * thresholds, wake-up, flash, half duplex. A stripped CRC is what every frame has: with
  * RCTL.SECRC clear, 4 zero bytes stand in its place; IFCS is taken as set and PSP as
- * clear. The packet checksum is computed only when RXCSUM.PCSS is not 0. Link state is
- * read from the backend once.
+ * clear. The packet checksum is computed only when RXCSUM.PCSS is not 0.
  */
 #include "devices/e1000.h"
 #include "devices/net/offload.h"
@@ -592,7 +591,8 @@ struct nic *e1000_new(struct machine *m, struct pci_host *pci, unsigned slot,
 	e1000_eeprom_init(e);
 	e1000_phy_reset(e);
 	e1000_reset(e);
-	net_attach(be, &(struct net_client){ e1000_rx_ready, e1000_tx_writable, e });
+	net_attach(be, &(struct net_client){ e1000_rx_ready, e1000_tx_writable, e1000_link_changed,
+					     e });
 	net_set_rx_offload(be, e1000_rx_offload(e));
 	net_log_offloads(be, cfg->name, e1000_rx_offload(e), NET_OFF_ALL);
 	return &e->nic;

@@ -230,7 +230,6 @@ struct e1000 {
 	struct nic nic;
 	/* fixed at create: */
 	uint16_t eeprom[E1000_EEPROM_WORDS];
-	bool link;
 	uint64_t (*clock)(void); /* loop_now(); tests turn their own */
 	struct loop_event tx_kick, rx_kick;
 	struct loop_timer itr_timer;
@@ -259,6 +258,7 @@ struct e1000 {
 		uint16_t in;  /* start bit, opcode, address */
 		uint32_t out; /* what is shifted out, bit 16 first (a leading 0) */
 	} mw;
+	bool link;             /* the backend's; written by the I/O thread */
 	bool irq_page;         /* E1000_PAGE_IRQ is memory */
 	bool irq_page_refused; /* by the hypervisor; asked again after a reset */
 	uint32_t shown;        /* ICR as the guest reads it there; else 0 */
@@ -460,6 +460,8 @@ void e1000_accounts(struct nic *n, access_fn *fn, void *ctx);
 
 void e1000_phy_reset(struct e1000 *e);
 bool e1000_phy_loopback(const struct e1000 *e);
+/* As net_client.link_changed. */
+void e1000_link_changed(void *nic);
 uint32_t e1000_status_read(struct e1000 *e, unsigned w);
 void e1000_mdic_write(struct e1000 *e, unsigned w, uint32_t val);
 

@@ -61,6 +61,18 @@ static bool e1000_phy_link(const struct e1000 *e)
 	return !(e->phy[MII_BMCR] & BMCR_PDOWN) && (e->link || e1000_phy_loopback(e));
 }
 
+void e1000_link_changed(void *nic)
+{
+	struct e1000 *e = nic;
+
+	e1000_drain(e);
+	lock_take(&e->nic.lock);
+	e->link = net_link_up(e->nic.be);
+	e1000_irq_page_wrote(e, E1000_STATUS);
+	e1000_irq_raise(e, E1000_ICR_LSC);
+	lock_drop(&e->nic.lock);
+}
+
 /* 0: 10, 1: 100, 2: 1000 Mb/s. */
 static unsigned e1000_phy_speed(const struct e1000 *e)
 {

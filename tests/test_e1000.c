@@ -435,6 +435,23 @@ START_TEST(link_is_down_when_the_backend_says_so)
 }
 END_TEST
 
+START_TEST(link_that_goes_and_comes_is_said)
+{
+	struct nic_rig *r = card();
+
+	er32(r, E1000_ICR);
+	for (int up = 0; up < 2; up++) {
+		r->net->link = up;
+		r->net->net.client.link_changed(r->net->net.client.nic);
+		ck_assert_uint_eq(er32(r, E1000_STATUS) & E1000_STATUS_LU,
+				  up ? E1000_STATUS_LU : 0);
+		ck_assert_uint_eq(phy_read(r, MII_BMSR) & BMSR_LSTATUS, up ? BMSR_LSTATUS : 0);
+		ck_assert_uint_eq(er32(r, E1000_ICR) & E1000_ICR_LSC, E1000_ICR_LSC);
+	}
+	nic_rig_free(r);
+}
+END_TEST
+
 /* --- statistics ------------------------------------------------------------------------------ */
 
 START_TEST(counter_of_64_bits_clears_with_its_upper_half)
@@ -487,6 +504,7 @@ static const struct test_entry tests[] = {
 	T(phy_speed_is_what_the_driver_forces),
 	T(phy_events_are_interrupt_causes),
 	T(link_is_down_when_the_backend_says_so),
+	T(link_that_goes_and_comes_is_said),
 	T(counter_of_64_bits_clears_with_its_upper_half),
 	T(counter_sticks_at_its_maximum),
 };

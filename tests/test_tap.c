@@ -203,6 +203,29 @@ START_TEST(host_without_room_says_again_and_then_writable)
 }
 END_TEST
 
+START_TEST(tap_that_is_deleted_takes_the_link_down_and_holds_nobody_up)
+{
+	uint8_t buf[60];
+
+	tap_rig_start(&t, IFF_NO_PI | IFF_VNET_HDR);
+	frame_plain(buf, sizeof(buf), station, 1);
+	writev_says_again = true;
+	ck_assert_int_eq(probe_send(&t.guest, &finished, buf, sizeof(buf)), -EAGAIN);
+	writev_says_again = false;
+	netns_delete("tap0");
+	ck_assert_int_eq(loop_once(t.loop, 1000), 1);
+	ck_assert_uint_eq(t.guest.links, 1);
+	ck_assert(!net_link_up(t.guest.be));
+	ck_assert_uint_eq(t.guest.writable, 1);    /* who waited for room need not any more */
+	ck_assert_int_eq(loop_once(t.loop, 0), 0); /* said once */
+	for (unsigned i = 0; i < 3; i++)
+		ck_assert_int_eq(probe_send(&t.guest, &finished, buf, sizeof(buf)), 0);
+	ck_assert_uint_eq(counter_get(&t.guest.be->stat.tx_drops), 3);
+	ck_assert_uint_eq(counter_get(&t.guest.be->stat.tx_calls), 1);
+	tap_rig_stop(&t);
+}
+END_TEST
+
 static const struct test_entry tests[] = {
 	T(frames_go_out_with_one_call_each),
 	TLOOP(tso_frame_goes_out_whole_with_one_call, 0, 2),
@@ -212,6 +235,7 @@ static const struct test_entry tests[] = {
 	T(frame_queued_before_an_offload_was_taken_back_is_counted_as_lost),
 	T(offloads_of_the_taps_last_user_are_forgotten),
 	T(host_without_room_says_again_and_then_writable),
+	T(tap_that_is_deleted_takes_the_link_down_and_holds_nobody_up),
 };
 
 int main(void)

@@ -189,8 +189,7 @@ START_TEST(tap_deleted_meanwhile_cuts_the_link_without_spinning)
 	ck_assert_uint_eq(t.guest.readable, 0);
 	grab_start(&g);
 	ck_assert_int_eq(probe_send(&t.guest, &finished, buf, sizeof(buf)), 0);
-	ck_assert_str_eq(grab_stop(&g), "duet: warning: tap0: frames are lost: "
-					"File descriptor in bad state\n");
+	ck_assert_str_eq(grab_stop(&g), ""); /* that was said */
 	ck_assert_uint_eq(counter_get(&t.guest.be->stat.tx_drops), 1);
 	ck_assert_int_eq(tap_rig_guest_recv(&t, 100), 0);
 	net_rx_enable(t.guest.be, false);

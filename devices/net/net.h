@@ -42,6 +42,8 @@ struct net_client {
 	void (*readable)(void *nic);
 	/* After a net_send() that returned -EAGAIN: try again. */
 	void (*writable)(void *nic);
+	/* net_link_up() may have changed; NULL: the NIC looks for itself. */
+	void (*link_changed)(void *nic);
 	void *nic;
 };
 

@@ -70,14 +70,23 @@ static void tap_rx_enable(struct net *n, bool on)
 	pthread_mutex_unlock(&t->watch_lock);
 }
 
-/* The interface was deleted under us. epoll would report that for ever: stop watching. */
+/* The interface was deleted under us. epoll would report that for ever: stop watching. Who
+ * waits for room gets it: from now on frames are lost. */
 static void tap_lost(struct tap *t)
 {
+	const struct net_client *c = &t->net.client;
+	bool waited;
+
 	log_error("%s was deleted: the guest has no network until duet is restarted", t->ifname);
 	pthread_mutex_lock(&t->watch_lock);
 	t->gone = true;
+	waited = t->want_room;
 	loop_fd_del(&t->f);
 	pthread_mutex_unlock(&t->watch_lock);
+	if (c->link_changed)
+		c->link_changed(c->nic);
+	if (waited)
+		c->writable(c->nic);
 }
 
 static void tap_ready(struct loop_fd *f, uint32_t events)
@@ -103,7 +112,7 @@ static void tap_tx_drop(struct tap *t, int err)
 	uint64_t now = loop_now();
 
 	counter_inc(&t->net.stat.tx_drops);
-	if (now < t->moan_at)
+	if (now < t->moan_at || err == EBADFD) /* deleted: tap_lost() says so */
 		return;
 	t->moan_at = now + TAP_MOAN_NS;
 	if (err == EIO)
@@ -116,9 +125,13 @@ static int tap_send(struct net *n, const struct virtio_net_hdr *h, const struct 
 {
 	struct tap *t = tap_of(n);
 	struct iovec out[NET_SEND_IOV_MAX + 1];
-	int used = 0;
+	int used = 0, err;
 
 	BUG_ON(cnt > NET_SEND_IOV_MAX);
+	if (t->gone) {
+		counter_inc(&n->stat.tx_drops);
+		return 0;
+	}
 	if (t->vnet_hdr)
 		out[used++] = (struct iovec){ (void *)h, sizeof(*h) };
 	memcpy(out + used, iov, (size_t)cnt * sizeof(*iov));
@@ -127,11 +140,15 @@ static int tap_send(struct net *n, const struct virtio_net_hdr *h, const struct 
 		counter_inc(&n->stat.tx_frames);
 		return 0;
 	}
-	if (errno == EAGAIN) {
+	err = errno;
+	if (err == EAGAIN) {
 		tap_want_room(t, true);
-		return -EAGAIN;
+		if (!t->gone) /* else tap_lost() may not have seen that we want it */
+			return -EAGAIN;
 	}
-	tap_tx_drop(t, errno);
+	if (err == EBADFD) /* deleted; that wakes no epoll that watches for nothing: have it look */
+		tap_want_room(t, true);
+	tap_tx_drop(t, t->gone ? EBADFD : err);
 	return 0;
 }
 

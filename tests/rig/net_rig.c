@@ -20,9 +20,16 @@ static void probe_writable(void *nic)
 	p->writable++;
 }
 
+static void probe_link_changed(void *nic)
+{
+	struct probe *p = nic;
+
+	p->links++;
+}
+
 void probe_attach(struct probe *p, struct net *be)
 {
-	const struct net_client client = { probe_readable, probe_writable, p };
+	const struct net_client client = { probe_readable, probe_writable, probe_link_changed, p };
 
 	*p = (struct probe){ .be = be };
 	net_attach(be, &client);

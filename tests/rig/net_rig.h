@@ -12,8 +12,8 @@
 /* A NIC that counts calls and, if told to, takes frames. */
 struct probe {
 	struct net *be;
-	unsigned readable, writable;
-	bool take; /* readable() receives one frame */
+	unsigned readable, writable, links; /* calls */
+	bool take;                          /* readable() receives one frame */
 	/* of the last probe_recv(): */
 	struct virtio_net_hdr hdr;
 	uint8_t buf[FRAME_BUF];
