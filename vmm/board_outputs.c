@@ -41,9 +41,12 @@ int board_open_outputs(struct board *b)
 
 void board_close_outputs(struct board *b)
 {
+	int err = trace_close();
+
 	if (b->serial2_fd >= 0)
 		close(b->serial2_fd);
-	trace_close();
+	if (err)
+		log_error("--trace-file %s: lines are lost: %s", b->o->trace_file, strerror(-err));
 	if (b->marks_fd >= 0 && close(b->marks_fd) < 0)
 		log_error("--marks %s: %s", b->o->marks, strerror(errno));
 	if (b->stats && fclose(b->stats) != 0)

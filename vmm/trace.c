@@ -12,6 +12,7 @@
 unsigned trace_mask;
 
 static FILE *trace_out; /* NULL: stderr. Set before threads start. */
+static int trace_err;   /* why the last line that was lost was; the output's lock */
 
 static const struct {
 	const char *name, *help;
@@ -73,11 +74,15 @@ int trace_open(const char *path)
 	return 0;
 }
 
-void trace_close(void)
+int trace_close(void)
 {
-	if (trace_out)
-		fclose(trace_out);
+	int err = trace_err;
+
+	if (trace_out && fclose(trace_out))
+		err = errno;
 	trace_out = NULL;
+	trace_err = 0;
+	return -err;
 }
 
 /* Nanoseconds since the first call. The output is locked: so no line overtakes another. */
@@ -107,7 +112,8 @@ void trace_emit(const char *cls, const char *func, const char *fmt, ...)
 	va_end(ap);
 	flockfile(out);
 	now = trace_now();
-	fprintf(out, "%" PRIu64 ".%09" PRIu64 " [%s] %s %s: %s\n", now / 1000000000,
-		now % 1000000000, who, cls, func, text);
+	if (fprintf(out, "%" PRIu64 ".%09" PRIu64 " [%s] %s %s: %s\n", now / 1000000000,
+		    now % 1000000000, who, cls, func, text) < 0)
+		trace_err = errno;
 	funlockfile(out);
 }

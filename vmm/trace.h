@@ -53,7 +53,8 @@ int trace_enable(const char *list, const char **bad);
 
 /* Send the lines to `path` instead of stderr. Returns 0 or -errno. */
 int trace_open(const char *path);
-void trace_close(void);
+/* Back to stderr. 0, or -errno when lines were lost. After all threads have ended. */
+int trace_close(void);
 
 /* "exits,mmio,...": for help texts. */
 const char *trace_class_name(enum trace_class c);
