@@ -13,15 +13,16 @@
 #include "vmm/trace.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
 
-#define VCPU_SIGNAL    SIGUSR2   /* SIGUSR1 is the user's: vmm/board.c */
-#define VCPU_REKICK_NS 100000000 /* a handler may be in a system call that restarts */
+#define VCPU_SIGNAL    SIGUSR2 /* SIGUSR1 is the user's: vmm/board.c */
+#define VCPU_REKICK_MS 100     /* a handler may be in a system call that restarts */
 
 static void vcpu_on_signal(int sig)
 {
@@ -128,6 +129,7 @@ static void vcpu_unblock_signal(void)
 static void *vcpu_thread(void *arg)
 {
 	struct vcpu *c = arg;
+	uint64_t one = 1;
 	char name[16];
 	enum verdict v = VERDICT_RUN;
 
@@ -144,13 +146,20 @@ static void *vcpu_thread(void *arg)
 		c->m->stop(c->m, STOP_CRASH, 0);
 	else if (v == VERDICT_HOST)
 		c->m->stop(c->m, STOP_HOST, 0);
+	BUG_ON(write(c->ended, &one, sizeof(one)) != sizeof(one));
 	return NULL;
 }
 
 int vcpu_start(struct vcpu *c)
 {
-	int err = pthread_create(&c->thread, NULL, vcpu_thread, c);
+	int err;
 
+	c->ended = eventfd(0, EFD_CLOEXEC);
+	if (c->ended < 0)
+		return -errno;
+	err = pthread_create(&c->thread, NULL, vcpu_thread, c);
+	if (err)
+		close(c->ended);
 	c->started = !err;
 	return -err;
 }
@@ -163,18 +172,17 @@ void vcpu_kick(struct vcpu *c)
 		pthread_kill(c->thread, VCPU_SIGNAL);
 }
 
+/* The wait is poll()'s, whose clock nobody sets; pthread_timedjoin_np()'s is the time of day. */
 void vcpu_stop(struct vcpu *c)
 {
-	struct timespec t;
+	struct pollfd p = { .fd = c->ended, .events = POLLIN };
 
 	if (!c->started)
 		return;
-	do {
+	do
 		vcpu_kick(c);
-		clock_gettime(CLOCK_REALTIME, &t);
-		t.tv_nsec += VCPU_REKICK_NS;
-		t.tv_sec += t.tv_nsec / 1000000000;
-		t.tv_nsec %= 1000000000;
-	} while (pthread_timedjoin_np(c->thread, NULL, &t));
+	while (poll(&p, 1, VCPU_REKICK_MS) <= 0);
+	pthread_join(c->thread, NULL);
+	close(c->ended);
 	c->started = false;
 }

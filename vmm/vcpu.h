@@ -46,6 +46,7 @@ struct vcpu {
 	/* its starter: */
 	pthread_t thread;
 	bool started;
+	int ended; /* eventfd: the thread has nothing left to do; while started */
 	/* any thread, set once: */
 	_Atomic bool stop;
 	/* its own thread: */
