@@ -69,9 +69,10 @@ RIG_OBJ  := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/rig/*.c))
 PAYLOADS := $(patsubst guest/payload/%.S,$(BUILD)/payload/%.bin,$(wildcard guest/payload/*.S))
 PVH_GUESTS := $(patsubst guest/pvh/%.S,$(BUILD)/pvh/%.elf,$(wildcard guest/pvh/*.S))
 HOSTILE_OBJ := $(patsubst %,$(BUILD)/obj/%.o,$(basename $(wildcard guest/hostile/*.[cS])))
+PRELOAD := $(if $(STATIC)$(MUSL)$(ASAN)$(TSAN),,$(BUILD)/tests/preload/faults.so)
 CHECK_LIBS = $(shell pkg-config --libs check)
 
-.PHONY: all measured help tests payloads guest-agent lab-leave check check-unit check-rungs check-kvm check-cli check-hostile check-lab compare \
+.PHONY: all measured help tests payloads guest-agent lab-leave check check-unit check-rungs check-kvm check-cli check-hostile check-hostfaults check-lab compare \
 	report calibrate peers diagrams integrity determinism regress regress-renew lint fmt asan tsan tags install clean
 .DELETE_ON_ERROR:
 
@@ -84,6 +85,7 @@ help:
 	@echo 'make check-rungs  NICs on each rung          make fmt    reformat the source'
 	@echo 'make check-cli    bad input, console         make lint   layers, format, cppcheck'
 	@echo 'make check-hostile  a guest that attacks its cards'
+	@echo 'make check-hostfaults  a host that misbehaves'
 	@echo 'make check-lab    stock guests in the lab    make install PREFIX=/usr/local'
 	@echo 'make calibrate    what each kind of exit costs, here and in the counted lab'
 	@echo 'make determinism  same input, same output?    make regress  any figure 1 % worse?'
@@ -181,7 +183,7 @@ $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(BUILD)/libduet.a
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(CHECK_LIBS) $(LDLIBS)
 
-tests: $(TESTS) $(KVM_TESTS) $(BUILD)/tests/rungs payloads
+tests: $(TESTS) $(KVM_TESTS) $(BUILD)/tests/rungs $(PRELOAD) payloads
 
 check-unit: tests
 	$(Q)tests/run.sh $(TESTS) tests/figures.py tests/trace2svg.py
@@ -198,6 +200,15 @@ check-cli: all payloads
 # With ASAN=1 or TSAN=1: the same under the sanitizer.
 check-hostile: all payloads
 	$(Q)BUILD=$(BUILD) tests/hostile.py
+
+# DUET_LONG=1: for longer. The library goes under duet by LD_PRELOAD, so not into a static one.
+check-hostfaults: all payloads $(PRELOAD)
+	$(Q)BUILD=$(BUILD) tests/hostfaults.py
+
+$(BUILD)/tests/preload/%.so: tests/preload/%.c
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)gcc $(DUET_CFLAGS) -D_GNU_SOURCE -O2 -fPIC -shared -o $@ $<
 
 check-lab: all
 	$(Q)tests/lab.sh

@@ -38,6 +38,7 @@ DUET_RUNGS=0 stage 'both NICs the way QEMU has them (every other way: make check
 	tests/run.sh "$build"/tests/test_{nic_,e1000,virtio_net}*
 stage 'command line and terminal' tests/cli.py "$build"
 BUILD=$build stage 'a hostile guest' tests/hostile.py
+BUILD=$build stage 'a host that misbehaves' tests/hostfaults.py
 stage 'payloads on /dev/kvm' tests/run.sh "$build"/tests/kvm/test_*
 stage 'stock kernels' tests/lab.sh
 skipped=$(grep -aE '^  skip ' "$log" || true)

@@ -88,6 +88,7 @@ static void e1000_start(struct card *c)
 static void e1000_reap(void)
 {
 	while (rx[rx_next].status & DD) {
+		e1000.received += frame_is_ours(rx_buf[rx_next]);
 		rx[rx_next].status = 0;
 		reg(RX + TAIL, rx_next);
 		rx_next = (rx_next + 1) % RING;
@@ -103,9 +104,10 @@ static bool e1000_send(struct card *c)
 	tx[at] = (struct desc){ .addr = (uint32_t)frame, .len = FRAME_LEN, .cmd = CMD_FRAME };
 	tail = (tail + 1) % RING;
 	reg(TX + TAIL, tail);
+	e1000_reap();
 	while (!(tx[at].status & DD)) {
 		e1000_reap();
-		if (((ticks() - since) & 0xffffff) > 3 * TICKS_A_SECOND)
+		if (impatient(since))
 			return false;
 	}
 	return true;
@@ -374,14 +376,6 @@ static void second_rings(void)
 	reg(RX + TAIL, random32() % RING);
 }
 
-static void fight_reset_against_doorbell(struct card *c)
-{
-	second_run(second_rings);
-	for (unsigned i = 0; i < ROUNDS / 10; i++)
-		e1000_start(c);
-	second_stop();
-}
-
 static void fight_moving_ring_against_doorbell(struct card *c)
 {
 	second_run(second_rings);
@@ -404,14 +398,6 @@ static void fight_over_descriptors(struct card *c)
 	second_run(second_rewrites);
 	for (unsigned i = 0; i < ROUNDS / 40; i++)
 		send_like(&(struct desc){ .addr = ARENA, .len = 60, .cmd = CMD_FRAME }, 200);
-	second_stop();
-}
-
-static void fight_decoding_against_doorbell(struct card *c)
-{
-	second_run(second_rings);
-	pci_attack_decoding(c);
-	pci_attack_bars(c);
 	second_stop();
 }
 
@@ -450,12 +436,12 @@ static const struct attack attacks[] = {
 	{ "every size at every offset of the configuration space", pci_attack_config, true, false },
 	{ "BARs on RAM, on each other, at both ends", pci_attack_bars, true, false },
 	{ "decoding and bus mastering on and off", pci_attack_decoding, true, false },
-	{ "two processors: reset against doorbell", fight_reset_against_doorbell, true, true },
+	{ "two processors: reset against doorbell", pci_fight_reset, true, true },
 	{ "two processors: moving ring against doorbell", fight_moving_ring_against_doorbell, false,
 	  true },
 	{ "two processors: descriptors rewritten while they are read", fight_over_descriptors,
 	  false, true },
-	{ "two processors: BARs against doorbell", fight_decoding_against_doorbell, true, true },
+	{ "two processors: BARs against doorbell", pci_fight_decoding, true, true },
 	{ "two processors: any register", fight_over_every_register, true, true },
 };
 
@@ -464,6 +450,8 @@ struct card e1000 = {
 	.slot = 1,
 	.start = e1000_start,
 	.send = e1000_send,
+	.ring = second_rings,
+	.frame = frame,
 	.attack = attacks,
 	.n_attacks = ARRAY_SIZE(attacks),
 };

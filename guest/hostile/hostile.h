@@ -45,14 +45,23 @@ struct card {
 	unsigned slot;
 	void (*start)(struct card *c); /* from whatever state to one that can send */
 	bool (*send)(struct card *c);  /* a frame; false: not done with it after seconds */
+	void (*ring)(void);            /* doorbells at random, for a second processor */
 	const struct attack *attack;
 	unsigned n_attacks;
 	struct card *other;
 	/* pci_find(): */
 	uint32_t bar[6], bar_size[6]; /* 0: none */
 	uint16_t command;
-	unsigned sent;
+	uint8_t *frame; /* what send() sends; fixed */
+	unsigned sent, received;
 };
+
+#define FRAME_NUMBER 14 /* where its number goes: behind the Ethernet header */
+/* Is this a frame of the host's for us, and not the chatter of its protocols? */
+static inline bool frame_is_ours(const uint8_t *frame)
+{
+	return frame[12] == 0x88 && frame[13] == 0xb5;
+}
 
 /* --- main.c --- */
 
@@ -68,6 +77,8 @@ void settle(void);
 /* Microseconds that count up; wraps after some seconds. */
 uint32_t ticks(void);
 #define TICKS_A_SECOND 3579545
+/* Have we waited since then for seconds, and is that too long? */
+bool impatient(uint32_t since);
 /* Call `fn` again and again on the second processor until second_stop(). */
 void second_run(void (*fn)(void));
 void second_stop(void);
@@ -84,6 +95,8 @@ void pci_write(const struct card *c, unsigned reg, unsigned size, uint32_t val);
 void pci_attack_config(struct card *c);
 void pci_attack_bars(struct card *c);
 void pci_attack_decoding(struct card *c);
+void pci_fight_reset(struct card *c);
+void pci_fight_decoding(struct card *c);
 /* Store values of 1, 2, 4, 8 bytes in [base + from, base + to). */
 void pci_sweep(uint32_t base, uint32_t from, uint32_t to, unsigned stride);
 

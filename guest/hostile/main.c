@@ -4,6 +4,9 @@
  * see whether it sends, too; and so on. The command line says what:
  *
  *   attack=e1000, attack=virtio   whom; the e1000 is in slot 1, the virtio-net in slot 2
+ *   peace                         nobody: both cards send numbered frames, until there comes
+ *                                 a key; says how many, and how many came from the host
+ *   quiet                         at peace, send nothing before the key
  *   two                           there is a second processor; use it
  *   sweep=N                       write to every Nth offset of a card only
  *   only=N                        the Nth attack only
@@ -17,10 +20,12 @@
 
 #define COM1       0x3f8
 #define COM1_MCR   (COM1 + 4)
+#define MCR_RTS    0x02 /* we are listening */
 #define COM1_LSR   (COM1 + 5)
 #define PM_TIMER   0x608
 #define DEBUG_EXIT 0xf4
 #define MARK       0xf8
+#define LAST       30 /* frames after the key that ends peace */
 #define STREAM     40 /* frames in a row before an attack: the card's fast ways are on then */
 #define TRAMPOLINE 0x1000
 #define LAPIC_SVR  (LAPIC + 0xf0)
@@ -31,7 +36,7 @@ extern const char trampoline[], trampoline_end[];
 
 unsigned sweep_stride = 31;
 
-static bool two, hold;
+static bool two, hold, quiet, patient;
 static unsigned only, forget;
 static const char *victim;
 static void (*volatile second_fn)(void);
@@ -61,7 +66,7 @@ void say_number(unsigned n)
 
 static void wait_for_key(const char *word)
 {
-	out8(COM1_MCR, 0x02); /* RTS: we are listening */
+	out8(COM1_MCR, MCR_RTS);
 	say(word);
 	while (!(in8(COM1_LSR) & 0x01))
 		;
@@ -119,6 +124,11 @@ void settle(void)
 
 	while (((ticks() - since) & 0xffffff) < TICKS_A_SECOND / 5000)
 		;
+}
+
+bool impatient(uint32_t since)
+{
+	return !patient && ((ticks() - since) & 0xffffff) > 3 * TICKS_A_SECOND;
 }
 
 /* --- the second processor --- */
@@ -212,6 +222,54 @@ static void attack_all(struct card *c)
 	say(" attacks\n");
 }
 
+/* --- no attack at all: traffic, for tests of what the host does meanwhile --- */
+
+static bool key_pressed(void)
+{
+	return in8(COM1_LSR) & 0x01;
+}
+
+static void number_and_send(struct card *c)
+{
+	c->sent++;
+	copy(c->frame + FRAME_NUMBER, &c->sent, sizeof(c->sent));
+	c->send(c);
+}
+
+static void tell(const struct card *c)
+{
+	say(c->name);
+	say(" sent ");
+	say_number(c->sent);
+	say(" received ");
+	say_number(c->received);
+	say("\n");
+}
+
+static void peace(void)
+{
+	patient = true; /* the host may stop us for long */
+	out8(COM1_MCR, MCR_RTS);
+	e1000.start(&e1000);
+	virtio.start(&virtio);
+	say("peace\n");
+	while (!key_pressed()) {
+		if (quiet)
+			continue;
+		number_and_send(&e1000);
+		number_and_send(&virtio);
+	}
+	in8(COM1);
+	for (unsigned i = 0; i < LAST; i++) { /* what came meanwhile is taken in, too */
+		number_and_send(&e1000);
+		number_and_send(&virtio);
+	}
+	tell(&e1000);
+	tell(&virtio);
+}
+
+/* --- the command line --- */
+
 /* The word after `name` on the command line `at`, or NULL. */
 static const char *option(const char *at, const char *name)
 {
@@ -243,6 +301,7 @@ static void options(const char *line)
 	only = option_number(line, "only=", 0);
 	forget = option_number(line, "forget=", 0);
 	victim = option(line, "attack=");
+	quiet = option(line, "quiet");
 	two = option(line, "two");
 	hold = option(line, "hold");
 }
@@ -258,7 +317,9 @@ void hostile_main(const uint32_t *info)
 	pci_find(&virtio);
 	if (hold)
 		wait_for_key("ready\n");
-	if (victim && *victim == 'e')
+	if (option((const char *)info[6], "peace"))
+		peace();
+	else if (victim && *victim == 'e')
 		attack_all(&e1000);
 	else if (victim && *victim == 'v')
 		attack_all(&virtio);

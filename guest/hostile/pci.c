@@ -136,3 +136,21 @@ void pci_sweep(uint32_t base, uint32_t from, uint32_t to, unsigned stride)
 		store64(at, odd_value(k + 3) | (uint64_t)odd_value(k) << 32);
 	}
 }
+
+/* --- attacks: two processors --- */
+
+void pci_fight_reset(struct card *c)
+{
+	second_run(c->ring);
+	for (unsigned i = 0; i < 80; i++)
+		c->start(c);
+	second_stop();
+}
+
+void pci_fight_decoding(struct card *c)
+{
+	second_run(c->ring);
+	pci_attack_decoding(c);
+	pci_attack_bars(c);
+	second_stop();
+}

@@ -145,7 +145,10 @@ static void virtio_start(struct card *c)
 static void virtio_reap(void)
 {
 	while (queue[RX].used[1] != rx_seen) {
-		hand_over(RX, SIZE, queue[RX].used[2 + rx_seen++ % SIZE * 4]);
+		uint16_t head = queue[RX].used[2 + rx_seen++ % SIZE * 4] % SIZE;
+
+		virtio.received += frame_is_ours(rx_buf[head] + HDR_LEN);
+		hand_over(RX, SIZE, head);
 		notify(RX);
 	}
 }
@@ -158,9 +161,10 @@ static bool virtio_send(struct card *c)
 	desc_set(TX, 0, (uint32_t)frame, sizeof(frame), 0, 0);
 	hand_over(TX, SIZE, 0);
 	notify(TX);
+	virtio_reap();
 	while (queue[TX].used[1] != queue[TX].idx) {
 		virtio_reap();
-		if (((ticks() - since) & 0xffffff) > 3 * TICKS_A_SECOND)
+		if (impatient(since))
 			return false;
 	}
 	return true;
@@ -497,14 +501,6 @@ static void second_rings(void)
 	notify(random32() % QUEUES);
 }
 
-static void fight_reset_against_doorbell(struct card *c)
-{
-	second_run(second_rings);
-	for (unsigned i = 0; i < ROUNDS / 20; i++)
-		c->start(c);
-	second_stop();
-}
-
 static void second_rewrites(void)
 {
 	volatile struct vring_desc *d = &queue[TX].desc[random32() % SIZE];
@@ -528,14 +524,6 @@ static void fight_over_descriptors(struct card *c)
 		notify(TX);
 		settle();
 	}
-	second_stop();
-}
-
-static void fight_decoding_against_doorbell(struct card *c)
-{
-	second_run(second_rings);
-	pci_attack_decoding(c);
-	pci_attack_bars(c);
 	second_stop();
 }
 
@@ -582,10 +570,10 @@ static const struct attack attacks[] = {
 	{ "every size at every offset of the configuration space", pci_attack_config, true, false },
 	{ "BARs on RAM, on each other, at both ends", pci_attack_bars, true, false },
 	{ "decoding and bus mastering on and off", pci_attack_decoding, true, false },
-	{ "two processors: reset against doorbell", fight_reset_against_doorbell, true, true },
+	{ "two processors: reset against doorbell", pci_fight_reset, true, true },
 	{ "two processors: descriptors rewritten while they are read", fight_over_descriptors,
 	  false, true },
-	{ "two processors: BARs against doorbell", fight_decoding_against_doorbell, true, true },
+	{ "two processors: BARs against doorbell", pci_fight_decoding, true, true },
 	{ "two processors: any register", fight_over_every_register, false, true },
 };
 
@@ -594,6 +582,8 @@ struct card virtio = {
 	.slot = 2,
 	.start = virtio_start,
 	.send = virtio_send,
+	.ring = second_rings,
+	.frame = frame + HDR_LEN,
 	.attack = attacks,
 	.n_attacks = ARRAY_SIZE(attacks),
 };
