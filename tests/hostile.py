@@ -175,8 +175,9 @@ def best(card):
 @case
 def the_best_way():
     """both cards the best way; doorbells were memory, or nobody's, meanwhile"""
-    for card, spells in zip(CARDS, ("ram_spells", "poll_spells")):
-        result, marks = best(card)[:2]
+    with concurrent.futures.ThreadPoolExecutor(len(CARDS)) as pool:
+        runs = list(pool.map(best, CARDS))
+    for card, spells, (result, marks, *_) in zip(CARDS, ("ram_spells", "poll_spells"), runs):
         judge(card, result, marks)
         assert marks[-1]["stats"]["nics"][CARDS.index(card)][spells] > 0, marks[-1]
 
