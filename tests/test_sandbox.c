@@ -177,7 +177,7 @@ static const struct call {
 	{ "sched_yield", SYS_sched_yield, W, { 0 } },
 	{ "brk", SYS_brk, DEVS, { 0 } },
 	{ "mremap", SYS_mremap, DEVS, { 0 } },
-	{ "munmap", SYS_munmap, DEVS, { 0 } },
+	{ "munmap", SYS_munmap, ALL, { 0 } },
 	{ "madvise", SYS_madvise, ALL, { 0 } },
 	{ "gettid", SYS_gettid, ALL, { 0 } },
 	{ "getrusage", SYS_getrusage, ALL, { 1, 4096 } },

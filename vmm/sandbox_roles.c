@@ -43,9 +43,9 @@ static const struct {
 } roles_calls[] = {
 	/* memory */
 	{ SCMP_SYS(brk), DEVS },
-	{ SCMP_SYS(munmap), DEVS },
+	{ SCMP_SYS(munmap), ALL }, /* a thread that ends, of its stack */
 	{ SCMP_SYS(mremap), DEVS },
-	{ SCMP_SYS(madvise), ALL }, /* a thread that ends, of its stack */
+	{ SCMP_SYS(madvise), ALL }, /* the same */
 	/* threads, clocks */
 	{ SCMP_SYS(futex), ALL },
 	{ SCMP_SYS(sched_yield), W },
