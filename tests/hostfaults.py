@@ -198,7 +198,9 @@ def tap_deleted():
             vmm.taps[1].wait(200)
             told = vmm.finish()
             assert told["e1000"][0] > 200, told
-            assert vmm.errors().count("\n") == 1, vmm.errors()
+            # On its way out it is down for a moment, which a frame may meet.
+            said = [line for line in vmm.errors().splitlines() if "t0 is down" not in line]
+            assert len(said) == 1, vmm.errors()
 
 
 @case
@@ -256,7 +258,9 @@ def tap_without_room():
         raise Skip("no preload library: a static build")
     with tempfile.TemporaryDirectory() as d:
         for ladder in ("best", "qemu"):
-            with Vmm(ladder=ladder, faults="a", options=("--stats", f"{d}/s")) as vmm:
+            # The library asks fstat(), which no role may.
+            options = ("--stats", f"{d}/s", "--sandbox", "off")
+            with Vmm(ladder=ladder, faults="a", options=options) as vmm:
                 seen = [tap.wait(100) for tap in vmm.taps]
                 all_arrived(vmm, seen)
                 with open(f"{d}/s", encoding="utf-8") as f:
