@@ -12,7 +12,8 @@
 VERSION := 0.1.0
 
 # Variant, its own build directory, its own flags.
-VARIANT := $(if $(STATIC),static)$(if $(MUSL),musl)$(if $(ASAN),asan)$(if $(TSAN),tsan)
+VARIANT := $(if $(STATIC),static)$(if $(MUSL),musl)$(if $(ASAN),asan)$(if $(TSAN),tsan)$(if \
+	$(FUZZ),fuzz)$(if $(COVERAGE),coverage)
 BUILD   ?= build$(if $(VARIANT),/$(VARIANT))
 # What runs in a guest is the same for every variant.
 GUEST   := $(if $(VARIANT),build,$(BUILD))/guest
@@ -50,6 +51,19 @@ DUET_CFLAGS += -fsanitize=thread -fno-omit-frame-pointer
 LDFLAGS     += -fsanitize=thread
 endif
 
+# What libFuzzer drives: it sees where an input gets to in the product, not in the tests.
+ifdef FUZZ
+CC := clang
+DUET_CFLAGS += -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+GUIDANCE    := -fsanitize-coverage=inline-8bit-counters,pc-table
+LDFLAGS     += -fsanitize=fuzzer,address,undefined
+endif
+ifdef COVERAGE
+CC := clang
+DUET_CFLAGS += -fprofile-instr-generate -fcoverage-mapping
+LDFLAGS     += -fprofile-instr-generate
+endif
+
 LDLIBS += -pthread $(LIBELF) $(LIBSECCOMP)
 
 Q := $(if $(V),,@)
@@ -66,13 +80,17 @@ TESTS    := $(TEST_SRC:tests/%.c=$(BUILD)/tests/%)
 NIC_TESTS := $(foreach t,test_nic_% test_e1000% test_virtio_net%,$(filter $(BUILD)/tests/$t,$(TESTS)))
 KVM_TESTS := $(patsubst tests/kvm/%.c,$(BUILD)/tests/kvm/%,$(wildcard tests/kvm/test_*.c))
 RIG_OBJ  := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/rig/*.c))
+FUZZERS  := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/%,$(wildcard tests/fuzz/fuzz_*.c))
+# Shared by the fuzzers; the loop comes before libduet.a's. Without libFuzzer, a main().
+FUZZ_OBJ := $(addprefix $(BUILD)/obj/tests/fuzz/,loop.o machine.o pool.o quiet.o wire.o $(if $(FUZZ),,replay.o))
 PAYLOADS := $(patsubst guest/payload/%.S,$(BUILD)/payload/%.bin,$(wildcard guest/payload/*.S))
 PVH_GUESTS := $(patsubst guest/pvh/%.S,$(BUILD)/pvh/%.elf,$(wildcard guest/pvh/*.S))
 HOSTILE_OBJ := $(patsubst %,$(BUILD)/obj/%.o,$(basename $(wildcard guest/hostile/*.[cS])))
 PRELOAD := $(if $(STATIC)$(MUSL)$(ASAN)$(TSAN),,$(BUILD)/tests/preload/faults.so)
 CHECK_LIBS = $(shell pkg-config --libs check)
 
-.PHONY: all measured help tests payloads guest-agent lab-leave check check-unit check-rungs check-kvm check-cli check-hostile check-hostfaults check-lab compare \
+.PHONY: all measured help tests fuzz fuzzers payloads guest-agent lab-leave check check-unit check-rungs check-kvm check-cli check-hostile \
+	check-hostfaults check-lab compare \
 	report calibrate peers diagrams integrity determinism regress regress-renew lint fmt asan tsan tags install clean
 .DELETE_ON_ERROR:
 
@@ -89,6 +107,7 @@ help:
 	@echo 'make check-lab    stock guests in the lab    make install PREFIX=/usr/local'
 	@echo 'make calibrate    what each kind of exit costs, here and in the counted lab'
 	@echo 'make determinism  same input, same output?    make regress  any figure 1 % worse?'
+	@echo 'make fuzz         hostile input, 60 s for each target (T=20: 20 s)'
 	@echo 'make report       measures all, build/report/report.md with plots'
 	@echo 'make integrity    every byte checked'
 	@echo 'make peers        duet beside QEMU           make diagrams  docs/img, out of traces'
@@ -100,7 +119,11 @@ $(BUILD)/duet: $(OBJ)
 $(BUILD)/obj/%.o: %.c Makefile
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(CPPFLAGS) $(DUET_CFLAGS) $(CFLAGS) -c -o $@ $<
+	$(Q)$(CC) $(CPPFLAGS) $(DUET_CFLAGS) $(GUIDANCE) $(CFLAGS) -c -o $@ $<
+
+$(BUILD)/obj/tests/%.o: GUIDANCE :=
+# Files and words have magic values, which it finds by watching comparisons; that is slow.
+$(BUILD)/obj/vmm/boot%.o $(BUILD)/obj/vmm/opts%.o: GUIDANCE := $(if $(FUZZ),-fsanitize=fuzzer-no-link)
 
 # --- firmware -----------------------------------------------------------------
 
@@ -183,10 +206,17 @@ $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(BUILD)/libduet.a
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(CHECK_LIBS) $(LDLIBS)
 
-tests: $(TESTS) $(KVM_TESTS) $(BUILD)/tests/rungs $(PRELOAD) payloads
+$(BUILD)/tests/fuzz_%: $(BUILD)/obj/tests/fuzz/fuzz_%.o $(FUZZ_OBJ) $(BUILD)/libduet.a
+	$(call say,LD,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(LDFLAGS) -Wl,--wrap=calloc,--wrap=free -o $@ $^ $(LDLIBS)
+
+fuzzers: $(FUZZERS)
+
+tests: $(FUZZERS) $(TESTS) $(KVM_TESTS) $(BUILD)/tests/rungs $(PRELOAD) payloads
 
 check-unit: tests
-	$(Q)tests/run.sh $(TESTS) tests/figures.py tests/trace2svg.py
+	$(Q)tests/run.sh $(TESTS) $(FUZZERS) tests/figures.py tests/trace2svg.py
 
 check-rungs: $(NIC_TESTS) $(BUILD)/tests/rungs
 	$(Q)tests/rungs.sh $(BUILD)/tests/rungs $(NIC_TESTS)
@@ -250,6 +280,11 @@ asan:
 	$(Q)tools/deps check
 	$(Q)$(MAKE) --no-print-directory ASAN=1 check-unit
 
+# T=20: seconds for each target; FUZZ_TARGETS="e1000 opts": only those.
+fuzz:
+	$(Q)tools/deps fuzz
+	$(Q)tools/fuzz -t $(or $(T),60) $(FUZZ_TARGETS)
+
 tsan:
 	$(Q)tools/deps check
 	$(Q)$(MAKE) --no-print-directory TSAN=1 check-unit
@@ -274,5 +309,5 @@ clean:
 
 -include $(OBJ:.o=.d) $(RIG_OBJ:.o=.d) $(TEST_SRC:%.c=$(BUILD)/obj/%.d) \
 	$(BUILD)/obj/tests/rungs.d \
-	$(patsubst %.c,$(BUILD)/obj/%.d,$(wildcard tests/kvm/*.c))
+	$(patsubst %.c,$(BUILD)/obj/%.d,$(wildcard tests/kvm/*.c tests/fuzz/*.c))
 .SECONDARY:
