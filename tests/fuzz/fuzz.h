@@ -89,6 +89,15 @@ static inline unsigned fuzz_below(struct fuzz_in *in, unsigned n)
 	return fuzz_u8(in) % n;
 }
 
+/* One of the `n` (<= 256) bytes at `p` is another. Calls that read the input are statements
+ * of their own: the order of two in one expression is the compiler's. */
+static inline void fuzz_set_byte(struct fuzz_in *in, void *p, unsigned n)
+{
+	unsigned at = fuzz_below(in, n);
+
+	((uint8_t *)p)[at] = fuzz_u8(in);
+}
+
 /* An access size: 1, 2, 4 or 8. */
 static inline unsigned fuzz_size(struct fuzz_in *in)
 {

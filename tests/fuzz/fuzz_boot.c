@@ -16,6 +16,7 @@
 
 #define RAM_MAX   (UINT64_C(64) << 20)
 #define GUARD     65536
+#define CANARY    4096 /* bytes behind RAM, for what the host's kernel writes there */
 #define KERNEL    8192 /* bytes of a file made here */
 #define LOAD_AT   UINT64_C(0x1000000)
 #define NOTE_AT   512
@@ -34,7 +35,7 @@ static void boot_once(void)
 		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	BUG_ON(ram == MAP_FAILED);
 	ram += GUARD;
-	BUG_ON(mprotect(ram, RAM_MAX, PROT_READ | PROT_WRITE) < 0);
+	BUG_ON(mprotect(ram, RAM_MAX + CANARY, PROT_READ | PROT_WRITE) < 0);
 	kernel_fd = memfd_create("kernel", MFD_CLOEXEC);
 	initrd_fd = memfd_create("initrd", MFD_CLOEXEC);
 	BUG_ON(kernel_fd < 0 || initrd_fd < 0);
@@ -88,25 +89,31 @@ static size_t make_elf(uint8_t *k)
 	};
 	static const uint32_t note[] = { 4, 4, 18, 0x006e6558 /* "Xen" */, RAM_1M + 64 };
 
+	memset(k + 1024, 0x90, 3072);
 	memcpy(k, &e, sizeof(e));
 	memcpy(k + NOTE_AT, note, sizeof(note));
 	return 4096;
 }
 
 /* Other bytes at some places. */
-static void patch(struct fuzz_in *in, uint8_t *k, size_t len)
+static void patch(struct fuzz_in *in, uint8_t *k, size_t len, uint64_t memory)
 {
 	while (in->left) {
-		size_t at = fuzz_u8(in), n = 1 + fuzz_below(in, 8);
+		size_t at = fuzz_u8(in), n = 1 + fuzz_below(in, 9);
+		uint64_t end;
 
 		/* Both headers begin with what matters least. */
 		at = at & 128 ? (at & 127) + 0x1f0 : at;
-		if (at + n <= len)
+		if (n > 8) { /* an address near the end of RAM */
+			end = memory - fuzz_u16(in);
+			memcpy(k + (at & ~(size_t)7), &end, sizeof(end));
+		} else if (at + n <= len) {
 			fuzz_bytes(in, k + at, n);
+		}
 	}
 }
 
-static size_t make_kernel(struct fuzz_in *in, unsigned kind, uint8_t *k)
+static size_t make_kernel(struct fuzz_in *in, unsigned kind, uint8_t *k, uint64_t memory)
 {
 	size_t len;
 
@@ -123,7 +130,7 @@ static size_t make_kernel(struct fuzz_in *in, unsigned kind, uint8_t *k)
 		fuzz_bytes(in, k, len);
 		return len;
 	}
-	patch(in, k, len);
+	patch(in, k, len, memory);
 	return len;
 }
 
@@ -134,6 +141,12 @@ static void put_file(int fd, const uint8_t *data, size_t len)
 }
 
 /* --- what must hold ----------------------------------------------------------------------- */
+
+static void check_canary(void)
+{
+	for (unsigned i = 0; i < CANARY; i++)
+		FUZZ_CHECK(!ram[RAM_MAX + i], "RAM's end was written over");
+}
 
 static void check_loaded(const struct boot *b, const struct gmem *m, const struct boot_entry *e)
 {
@@ -158,7 +171,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct fuzz_in in = { data, size };
 	uint8_t how = fuzz_u8(&in);
 	size_t n_cmdline = how & 16 ? fuzz_u16(&in) % sizeof(cmdline) : 4;
-	size_t n_initrd = how & 32 ? fuzz_u16(&in) * 64u : 4096, len;
+	size_t n_initrd = how & 32 ? fuzz_u16(&in) * 128u : 4096, len;
 	struct gmem m = { .n = 1, .size = sizes[how >> 6] };
 	struct boot_entry entry;
 	char kernel[32], initrd[32];
@@ -169,7 +182,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	m.r[0] = (struct gmem_region){ .size = m.size, .hva = ram + RAM_MAX - m.size };
 	memset(cmdline, 'c', n_cmdline);
 	cmdline[n_cmdline] = '\0';
-	len = make_kernel(&in, how & 3, k);
+	len = make_kernel(&in, how & 3, k, m.size);
 	put_file(kernel_fd, k, len);
 	put_file(initrd_fd, NULL, n_initrd);
 	snprintf(kernel, sizeof(kernel), "/proc/self/fd/%d", kernel_fd);
@@ -179,5 +192,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		check_loaded(&b, &m, &entry);
 	else
 		FUZZ_CHECK(b.why[0] && memchr(b.why, '\0', sizeof(b.why)), "no reason is given");
+	check_canary();
 	return 0;
 }

@@ -144,6 +144,21 @@ static void op_type(struct chips *c, struct fuzz_in *in)
 	FUZZ_CHECK(serial_input(c->com[how >> 7], buf, n) <= n, "more was typed than was there");
 }
 
+/* As a driver empties the FIFO, and a little more. */
+static void op_read(struct chips *c, struct fuzz_in *in)
+{
+	uint8_t how = fuzz_u8(in);
+
+	if (how & 128)
+		port_out(c, PORT_COM1 + UART_MCR, 1, UART_MCR_RTS);
+	for (unsigned n = how & 63; n; n--) {
+		port_in(c, PORT_COM1 + UART_LSR, 1);
+		port_in(c, PORT_COM1 + UART_RX, 1);
+		if (how & 64)
+			serial_input(c->com[0], "0123456789", n % 10);
+	}
+}
+
 static void op_rtc(struct chips *c, struct fuzz_in *in)
 {
 	uint8_t how = fuzz_u8(in);
@@ -172,7 +187,8 @@ static void op_time(struct chips *c, struct fuzz_in *in)
 }
 
 static void (*const ops[])(struct chips *, struct fuzz_in *) = {
-	op_port, op_serial, op_serial, op_serial, op_print, op_type, op_rtc, op_rtc, op_pm, op_time,
+	op_port, op_serial, op_serial, op_serial, op_print, op_type,
+	op_read, op_rtc,    op_rtc,    op_pm,     op_time,
 };
 
 /* The UART still works: a byte typed, with everything reset, comes out of RBR. */

@@ -14,7 +14,7 @@
 #include <linux/mii.h>
 
 #define TX_RING 0x1000
-#define RX_RING 0x2000
+#define RX_RING 0x5000
 #define RX_BUFS 0x20000
 
 const char fuzz_name[] = "e1000";
@@ -65,7 +65,7 @@ static void drv_up(struct drv *d, uint32_t rctl)
 
 static void op_start(struct drv *d, struct fuzz_in *in)
 {
-	static const uint16_t size[] = { 256, 8, 64, 16 };
+	static const uint16_t size[] = { 256, 8, 64, 1024 };
 	uint8_t how = fuzz_u8(in), rctl = fuzz_u8(in);
 
 	drv_rings(d, size[how & 3], size[(how >> 2) & 3]);
@@ -127,7 +127,7 @@ static void packet_read(struct packet *p, struct fuzz_in *in)
 	len = fuzz_u8(in);
 	p->len = len < 128 ? usual[len % 8] % (len < 112 ? 9100u : 65536u)
 			   : fuzz_u16(in) % (len < 245 ? 2000 : 65536);
-	p->mss = p->how & PKT_TSE ? 64 + fuzz_u16(in) : 0;
+	p->mss = p->how & PKT_TSE ? 500 + fuzz_u16(in) : 0;
 	p->tci = p->how & PKT_VLE ? fuzz_u16(in) : 0;
 }
 
@@ -151,7 +151,7 @@ static void put_context(struct drv *d, const struct packet *p, struct fuzz_in *i
 	c[13] = (uint8_t)p->h.hdr_len;
 	memcpy(c + 14, &p->mss, sizeof(p->mss));
 	for (unsigned lies = p->how & PKT_LIE ? 1 + fuzz_below(in, 3) : 0; lies; lies--)
-		c[fuzz_below(in, sizeof(c))] = fuzz_u8(in);
+		fuzz_set_byte(in, c, sizeof(c));
 	memcpy(desc, c, sizeof(desc));
 	drv_put(d, desc[0], desc[1]);
 }
@@ -203,7 +203,7 @@ static void op_tx_raw(struct drv *d, struct fuzz_in *in)
 	uint64_t rest = fuzz_u64(in);
 	gpa_t at = fuzz_gpa(in, d->n);
 
-	for (unsigned i = 0; i <= (how & 63u); i++)
+	for (unsigned i = 0; i <= (how & 63u) * (how & 64 ? 8 : 1); i++)
 		drv_put(d, at, rest);
 	drv_write(d, E1000_TDT, d->tdt);
 }

@@ -123,11 +123,11 @@ static void send_frame(struct fuzz_in *in, struct cut *c, const struct virtio_ne
 /* A frame whose IP length is right, and may be looked at twice. */
 static size_t honest_frame(struct fuzz_in *in, uint8_t *frame, struct virtio_net_hdr *h)
 {
-	uint8_t how = fuzz_u8(in);
+	uint8_t how = fuzz_u8(in), flags = fuzz_u8(in);
 	struct frame_ip f = { .v6 = how & 1,
 			      .udp = how & 2,
 			      .partial = true,
-			      .tcp_flags = fuzz_u8(in),
+			      .tcp_flags = flags,
 			      .payload = 1 + fuzz_u16(in) % (how & 4 ? 60000u : 3000u),
 			      .seed = how };
 	size_t len;

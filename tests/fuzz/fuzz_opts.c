@@ -17,6 +17,7 @@ const char fuzz_name[] = "opts";
 struct line {
 	char text[TEXT], *argv[2 * WORDS + 8];
 	int argc;
+	unsigned words; /* of the input */
 };
 
 static void add(struct line *l, const char *word)
@@ -37,7 +38,7 @@ static void make_line(struct line *l, uint8_t how, const uint8_t *data, size_t s
 		add(l, "-k");
 		add(l, "K");
 	}
-	for (unsigned i = 0; next && i < WORDS; i++) {
+	for (l->words = 0; next && l->words < WORDS; l->words++) {
 		if (how & 2)
 			add(l, "--net");
 		add(l, strsep(&next, "\n"));
@@ -76,9 +77,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	l.argc = 0;
 	make_line(&l, data[0], data + 1, size - 1);
-	if (opts_parse(&o, l.argc, l.argv) < 0)
+	if (opts_parse(&o, l.argc, l.argv) < 0) {
 		FUZZ_CHECK(o.why[0] && memchr(o.why, '\0', sizeof(o.why)), "no reason is given");
-	else if (o.command == OPTS_RUN)
+	} else if (o.command == OPTS_RUN) {
 		check_run(&o);
+		FUZZ_CHECK(data[0] % 4 != 3 || o.n_nics == l.words, "%u NICs of %u", o.n_nics,
+			   l.words);
+	}
 	return 0;
 }

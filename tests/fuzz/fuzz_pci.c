@@ -102,12 +102,15 @@ static void op_bar(struct drv *d, struct fuzz_in *in)
 					   0xfebffff0, 0xfec00000, 0x1000,     0xfffc };
 	uint8_t how = fuzz_u8(in);
 	unsigned off = PCI_BASE_ADDRESS_0 + (how & 3) % 3 * 4u;
+	const struct fuzz_nic *other;
 	uint32_t val;
 
-	if (how & 4)
-		val = d->m->nic[fuzz_below(in, d->m->n_nics)].bar[fuzz_below(in, 3)];
-	else
+	if (how & 4) {
+		other = &d->m->nic[fuzz_below(in, d->m->n_nics)];
+		val = other->bar[fuzz_below(in, 3)];
+	} else {
 		val = how & 8 ? fuzz_u32(in) : places[fuzz_below(in, ARRAY_SIZE(places))];
+	}
 	if (how & 16)
 		val += (uint32_t)(int8_t)fuzz_u8(in) * 0x1000u;
 	fake_pci_write(d->m->f, drv_nic(d)->slot, off, 4, val);

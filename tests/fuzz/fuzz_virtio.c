@@ -31,6 +31,7 @@ struct drv {
 	struct fuzz_nic *n;
 	struct virtio_pci *vp;
 	struct drv_queue {
+		gpa_t table;
 		uint16_t size, desc, idx; /* next descriptor, avail idx */
 	} q[VNET_QUEUES];
 	unsigned headers, tables; /* used, modulo what there is */
@@ -77,16 +78,17 @@ static void drv_features(struct drv *d, uint64_t want)
 	}
 }
 
-static void drv_queue(struct drv *d, unsigned i, uint16_t size)
+/* `last`: its descriptors are the last bytes of RAM. */
+static void drv_queue(struct drv *d, unsigned i, uint16_t size, bool last)
 {
-	uint32_t at = QUEUE_AT(i);
+	uint32_t at = QUEUE_AT(i), len = size * (uint32_t)sizeof(struct vring_desc);
 
-	d->q[i] = (struct drv_queue){ .size = size };
+	d->q[i] = (struct drv_queue){ .size = size, .table = last ? FUZZ_RAM - len : at };
 	memset(fuzz_ram(d->m, at, 0x3000), 0, 0x3000);
 	CFG_WRITE(Q_SELECT, 2, i);
 	CFG_WRITE(Q_SIZE, 2, size);
 	CFG_WRITE(Q_MSIX, 2, i + 1);
-	CFG_WRITE(Q_DESCLO, 4, at);
+	CFG_WRITE(Q_DESCLO, 4, (uint32_t)d->q[i].table);
 	CFG_WRITE(Q_DESCHI, 4, 0);
 	CFG_WRITE(Q_AVAILLO, 4, at + QUEUE_AVAIL);
 	CFG_WRITE(Q_USEDLO, 4, at + QUEUE_USED);
@@ -105,8 +107,8 @@ static void drv_msix(struct drv *d, unsigned flags)
 			   4, 0);
 }
 
-/* `off`: of the bits offered, those not to accept. */
-static void drv_start(struct drv *d, uint64_t off, const uint16_t size[VNET_QUEUES])
+/* `off`: of the bits offered, those not to accept. `last`: a bit for each queue. */
+static void drv_start(struct drv *d, uint64_t off, const uint16_t size[VNET_QUEUES], unsigned last)
 {
 	CFG_WRITE(STATUS, 1, 0);
 	CFG_WRITE(STATUS, 1, VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER);
@@ -114,19 +116,20 @@ static void drv_start(struct drv *d, uint64_t off, const uint16_t size[VNET_QUEU
 	CFG_WRITE(STATUS, 1, 0xb);
 	CFG_WRITE(MSIX, 2, 0);
 	for (unsigned i = 0; i < VNET_QUEUES; i++)
-		drv_queue(d, i, size[i]);
+		drv_queue(d, i, size[i], last & BIT(i));
 	CFG_WRITE(STATUS, 1, 0xf);
 }
 
 static void op_start(struct drv *d, struct fuzz_in *in)
 {
 	static const uint16_t sizes[] = { 256, 64, 4, 1 };
-	uint8_t how = fuzz_u8(in);
+	uint8_t how = fuzz_u8(in), last = fuzz_u8(in);
 	uint16_t size[VNET_QUEUES] = { sizes[how & 3], sizes[(how >> 2) & 3], how & 16 ? 2 : 64 };
 	uint64_t off = how & 32 ? fuzz_u32(in) : 0;
 
 	drv_msix(d, how & 64 ? 0 : PCI_MSIX_FLAGS_ENABLE);
-	drv_start(d, how & 128 ? off | BIT64(VIRTIO_RING_F_EVENT_IDX) : off, size);
+	drv_start(d, how & 128 ? off | BIT64(VIRTIO_RING_F_EVENT_IDX) : off, size,
+		  last > 127 ? last : 0);
 }
 
 /* --- chains ---------------------------------------------------------------------------- */
@@ -167,7 +170,7 @@ static void chain_lie(struct chain *c, struct fuzz_in *in)
 {
 	struct vring_desc *v = &c->v[fuzz_below(in, CHAIN_MAX) % c->n];
 
-	((uint8_t *)v)[fuzz_below(in, sizeof(*v))] ^= fuzz_u8(in);
+	fuzz_set_byte(in, v, sizeof(*v));
 }
 
 enum { OFFER_INDIRECT = 1, OFFER_LIE = 2, OFFER_KICK = 4, OFFER_RUN = 8 };
@@ -178,7 +181,7 @@ static void chain_offer(struct drv *d, unsigned q, struct chain *c, unsigned how
 {
 	struct drv_queue *k = &d->q[q];
 	bool indirect = how & OFFER_INDIRECT;
-	gpa_t table = indirect ? TABLES + (d->tables++ % 16) * 0x100 : QUEUE_AT(q);
+	gpa_t table = indirect ? TABLES + (d->tables++ % 16) * 0x100 : k->table;
 	uint16_t head = k->desc % k->size;
 
 	for (unsigned i = 0; i + 1 < c->n; i++) {
@@ -190,7 +193,7 @@ static void chain_offer(struct drv *d, unsigned q, struct chain *c, unsigned how
 	for (unsigned i = 0; i < c->n; i++)
 		put_desc(d, table, indirect ? i : (head + i) % k->size, &c->v[i]);
 	if (indirect)
-		put_desc(d, QUEUE_AT(q), head,
+		put_desc(d, k->table, head,
 			 &(struct vring_desc){ .addr = table,
 					       .len = c->n * (uint32_t)sizeof(c->v[0]),
 					       .flags = VRING_DESC_F_INDIRECT });
@@ -281,10 +284,14 @@ static void op_chain(struct drv *d, struct fuzz_in *in)
 {
 	unsigned q = fuzz_below(in, VNET_QUEUES), n = 1 + fuzz_below(in, 8);
 	struct chain c = { .n = 0 };
-	uint8_t how = fuzz_u8(in);
+	uint8_t how = fuzz_u8(in), where = fuzz_u8(in);
+	gpa_t table = TABLES + (d->tables % 16) * 0x100; /* of this very chain, if it has one */
 
 	for (unsigned i = 0; i < n; i++) {
-		chain_add(&c, fuzz_gpa(in, d->n), how & 16 ? fuzz_u32(in) : fuzz_u8(in), how & 32);
+		gpa_t at = where & BIT(i) ? table : fuzz_gpa(in, d->n);
+		uint32_t len = how & 16 ? fuzz_u32(in) : fuzz_u8(in);
+
+		chain_add(&c, at, len, how & 32);
 		c.v[i].flags |= how & 64 ? fuzz_u8(in) : 0;
 		c.v[i].next = how & 128 ? fuzz_u16(in) : 0;
 	}
@@ -357,9 +364,14 @@ static void op_raw(struct drv *d, struct fuzz_in *in)
 
 static void op_device(struct drv *d, struct fuzz_in *in)
 {
+	const struct region *r = &d->vp->pci->bar[VP_BAR].region;
 	uint8_t off = fuzz_u8(in) % 80;
+	unsigned size = 1u << fuzz_below(in, 3);
+	uint64_t v = fuzz_load(d->m, d->n->bar[VP_BAR] + VP_DEVICE + off, size);
 
-	fuzz_load(d->m, d->n->bar[VP_BAR] + VP_DEVICE + off, 1u << fuzz_below(in, 3));
+	if (r->mapped && r->base == d->n->bar[VP_BAR]) /* else another may be there */
+		FUZZ_CHECK(off + size <= d->vp->config_len || v == bus_ones(size),
+			   "configuration beyond its end: %#llx", (unsigned long long)v);
 	fuzz_load(d->m, d->n->bar[VP_BAR] + VP_ISR, 1);
 }
 
@@ -505,7 +517,7 @@ static void recover(struct drv *d)
 		return;
 	fuzz_backend_rest(d->m, d->n);
 	drv_msix(d, PCI_MSIX_FLAGS_ENABLE);
-	drv_start(d, 0, size);
+	drv_start(d, 0, size, 0);
 	FUZZ_CHECK(drv_read(d, VIRTIO_PCI_COMMON_STATUS, 1) == 0xf, "it refuses to start");
 	fuzz_run(d->m);
 	recover_tx(d);

@@ -52,7 +52,7 @@ static void wire_gso(struct fuzz_in *in, enum wire_kind kind, size_t len, struct
 
 	h->gso_size = how & 1 ? 1448 : fuzz_u16(in);
 	/* Thousands of segments of a few bytes are lawful, and only slow. */
-	if (len / (h->gso_size + 1u) > 200 && (how & 0xf0))
+	if (len / (h->gso_size + 1u) > 40 && (how & 0xf0))
 		h->gso_size += 400;
 	h->gso_type = kind == WIRE_TCP4 ? VIRTIO_NET_HDR_GSO_TCPV4 : VIRTIO_NET_HDR_GSO_TCPV6;
 	if (how & 2)
@@ -70,19 +70,26 @@ void wire_header(struct fuzz_in *in, enum wire_kind kind, size_t len, struct vir
 	}
 	if (how & 2)
 		*h = (struct virtio_net_hdr){ .flags = how & 4 ? VIRTIO_NET_HDR_F_DATA_VALID : 0 };
+	if (h->hdr_len > len && !(how & 32))
+		h->hdr_len = 0;
 	if (how & 8)
-		((uint8_t *)h)[fuzz_below(in, sizeof(*h))] = fuzz_u8(in);
+		fuzz_set_byte(in, h, sizeof(*h));
 	if (how & 16)
 		fuzz_bytes(in, h, sizeof(*h));
 }
 
-static size_t wire_length(struct fuzz_in *in)
+static size_t wire_length(struct fuzz_in *in, enum wire_kind kind)
 {
 	static const uint16_t usual[] = { 60, 64, 1514, 1518, 14, 65535, 9014, 590 };
+	const struct virtio_net_hdr *h = &wire_templates[kind].h;
 	uint8_t how = fuzz_u8(in);
 
 	if (how < 128)
 		return how < 120 ? usual[how % 8] % 9100u : usual[how % 8];
+	if (how < 160)
+		return fuzz_u8(in);
+	if (how < 176) /* up to the checksum, or not quite */
+		return h->csum_start + h->csum_offset + how % 4u;
 	return how < 250 ? fuzz_u16(in) % 1700 : fuzz_u16(in) + 400u;
 }
 
@@ -92,7 +99,8 @@ const uint8_t *wire_frame(struct fuzz_in *in, struct virtio_net_hdr *h, size_t *
 	enum wire_kind kind = fuzz_below(in, WIRE_KINDS);
 	uint8_t patches;
 
-	*len = wire_length(in);
+	wire_template(kind, NULL);
+	*len = wire_length(in, kind);
 	wire_header(in, kind, *len, h);
 	memcpy(frame, wire_template(kind, NULL), *len);
 	if (kind == WIRE_RAW)
