@@ -69,6 +69,7 @@ static const char help[] =
 	"  run         measure workloads over each NIC in turn\n"
 	"  integrity   check every byte of patterned TCP and UDP traffic\n"
 	"  features    print driver, offloads and virtio feature bits of each NIC\n"
+	"  mark N      have the VMM take its counters (duet run --marks), labelled N\n"
 	"  exit N      end the VMM with status N by the debug-exit port 0xf4\n"
 	"on the host:\n"
 	"  serve --bind ADDR [--bind ADDR ...] [--port P]\n"
@@ -78,6 +79,7 @@ static const char help[] =
 	"  --nic NAME=IF,ADDR  guest interface IF reaches the host half at ADDR; repeatable\n"
 	"  --out FILE          where the JSON lines go (a tty is set to raw); default stdout\n"
 	"  --port P            the host half's control port (5577)\n"
+	"  --stall MS          no progress for so long is a failure (10000)\n"
 	"  --limit SEC         give a run up after this (15 s more than its time; 900 by count)\n"
 	"options of run:\n"
 	"  --workloads LIST    of tcp_out,tcp_in,tcp_rr,udp_out,udp_in (all five)\n"
@@ -106,9 +108,11 @@ static const struct {
 	const char *name;
 	int (*main)(int argc, char **argv);
 } commands[] = {
-	{ "run", run_main },           { "integrity", integrity_main }, { "serve", serve_main },
-	{ "features", features_main }, { "exit", exit_main },           { "help", help_main },
-	{ "-h", help_main },           { "--help", help_main },
+	{ "run", run_main },     { "integrity", integrity_main },
+	{ "serve", serve_main }, { "features", features_main },
+	{ "mark", mark_main },   { "exit", exit_main },
+	{ "help", help_main },   { "-h", help_main },
+	{ "--help", help_main },
 };
 
 int main(int argc, char **argv)

@@ -19,7 +19,7 @@
 #include <stdint.h>
 
 #define AGENT_PORT  5577  /* the host half's control port */
-#define STALL_MS    10000 /* no progress for this long ends a run */
+#define STALL_MS    10000 /* no progress for this long ends a run, unless --stall says less */
 #define UDP_IDLE_MS 250   /* a datagram stream is over after this much silence */
 #define NS_PER_MS   1000000ull
 #define NS_PER_SEC  1000000000ull
@@ -93,6 +93,7 @@ int session_run_guest(struct session *s, const char *ifname, struct in_addr host
 void session_run_host(int ctl_fd);
 
 /* agent_net.c: -1 with errno set on failure. */
+extern unsigned net_stall_ms; /* no progress for this long is a failure */
 int net_socket(int type, const char *ifname, struct in_addr local);
 int net_connect(int fd, struct in_addr addr, unsigned port);
 int net_listen(struct in_addr addr, unsigned port);
@@ -146,6 +147,7 @@ int report_flush(void);
 int mark_open(void); /* 0, or -1 having said why */
 /* The label, from 1; 0 when mark_open() was not called. */
 unsigned mark_now(void);
+int mark_main(int argc, char **argv);
 
 /* agent_features.c */
 void features_driver(const char *ifname, char driver[32], char version[32]);

@@ -24,7 +24,6 @@
 #define CHECK_CHUNK  65536
 #define UDP_WINDOW   32
 #define UDP_ACK_EACH 16
-#define UDP_STALLS   10   /* so often, then the run is given up */
 #define UDP_STALL_MS 1000 /* an unmoved window is written off after this */
 #define UDP_SIZES    (UDP_MAX - UDP_MIN + 1)
 #define UDP_STRIDE   577 /* prime to UDP_SIZES: neighbours differ much, all sizes come up */
@@ -185,7 +184,7 @@ static int check_udp_wait(struct session *s, struct check_udp_window *w, uint64_
 			since = clock_ns();
 		if (clock_ns() - since < UDP_STALL_MS * NS_PER_MS)
 			continue;
-		if (++w->stalls > UDP_STALLS) {
+		if (++w->stalls * UDP_STALL_MS > net_stall_ms) {
 			errno = ETIMEDOUT;
 			return session_fail(s, "acknowledgement");
 		}
@@ -260,6 +259,7 @@ static int check_udp_loop(struct session *s, struct check_udp_seen *seen)
 	struct tally *t = &s->mine;
 	uint64_t start = clock_ns(), arrivals = 0;
 
+	/* The sender, unless it is gone, sends a window in each UDP_STALL_MS. */
 	while (!watchdog_fired) {
 		ssize_t n = recv(s->data, buf, sizeof(buf), 0);
 
@@ -269,6 +269,8 @@ static int check_udp_loop(struct session *s, struct check_udp_seen *seen)
 			return session_fail(s, "recv");
 		else if (net_readable(s->ctl.fd, 0))
 			break;
+		else if (clock_ns() - start - t->ns > net_stall_ms * NS_PER_MS)
+			return session_fail(s, "datagrams");
 		if (n >= 0)
 			t->ns = clock_ns() - start;
 		if (n >= 0 ? ++arrivals % UDP_ACK_EACH : !seen->next)

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/io.h>
 
@@ -29,6 +30,22 @@ int mark_open(void)
 	fprintf(stderr, "agent: no marks at port 0x%x: duet run --marks FILE makes one\n",
 		MARK_PORT);
 	return -1;
+}
+
+/* "agent mark N": one mark with a label of the caller's. */
+int mark_main(int argc, char **argv)
+{
+	char *end;
+	unsigned long label = argc == 2 ? strtoul(argv[1], &end, 0) : 0;
+
+	if (argc != 2 || *end || !label || label > UINT32_MAX) {
+		fprintf(stderr, "usage: agent mark N    (1 to 4294967295: the mark's label)\n");
+		return 2;
+	}
+	if (mark_open())
+		return 1;
+	outl((uint32_t)label, MARK_PORT);
+	return 0;
 }
 
 unsigned mark_now(void)

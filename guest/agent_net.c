@@ -16,6 +16,8 @@
 
 #define UDP_RCVBUF (4 << 20) /* the sender must not outrun a receiver that merely lost its CPU */
 
+unsigned net_stall_ms = STALL_MS;
+
 int net_stall_timeout(int fd, int ms)
 {
 	struct timeval tv = { .tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000 };
@@ -56,7 +58,7 @@ int net_socket(int type, const char *ifname, struct in_addr local)
 		return -1;
 	if (ifname && setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, ifname, strlen(ifname) + 1))
 		return net_close_failed(fd);
-	if (net_stall_timeout(fd, STALL_MS))
+	if (net_stall_timeout(fd, net_stall_ms))
 		return net_close_failed(fd);
 	if (type == SOCK_STREAM)
 		return fd;
@@ -98,7 +100,7 @@ int net_accept(int fd, int timeout_ms)
 		return -1;
 	}
 	conn = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
-	if (conn >= 0 && net_stall_timeout(conn, STALL_MS))
+	if (conn >= 0 && net_stall_timeout(conn, net_stall_ms))
 		return net_close_failed(conn);
 	return conn;
 }

@@ -151,6 +151,9 @@ static int run_set(struct run_opts *o, const struct option *opt, const char *tex
 	case 'l':
 		o->limit = value;
 		break;
+	case 'a':
+		net_stall_ms = value;
+		break;
 	case 'i':
 		o->idle_ms = value;
 		break;
@@ -163,22 +166,16 @@ static int run_set(struct run_opts *o, const struct option *opt, const char *tex
 
 static int run_parse(struct run_opts *o, int argc, char **argv)
 {
-	static const struct option options[] = { /* capitals: amounts of work, up to 2^32 */
-						 { "nic", 1, NULL, 'n' },
-						 { "workloads", 1, NULL, 'w' },
-						 { "out", 1, NULL, 'o' },
-						 { "count", 1, NULL, 'C' },
-						 { "bytes", 1, NULL, 'B' },
-						 { "datagrams", 1, NULL, 'D' },
-						 { "rounds", 1, NULL, 'r' },
-						 { "time", 1, NULL, 't' },
-						 { "warmup", 1, NULL, 'u' },
-						 { "size", 1, NULL, 's' },
-						 { "port", 1, NULL, 'p' },
-						 { "limit", 1, NULL, 'l' },
-						 { "idle", 1, NULL, 'i' },
-						 { "marks", 1, NULL, 'm' },
-						 { 0 }
+	static const struct option options[] = {
+		/* capitals: amounts of work, up to 2^32 */
+		{ "nic", 1, NULL, 'n' },    { "workloads", 1, NULL, 'w' },
+		{ "out", 1, NULL, 'o' },    { "count", 1, NULL, 'C' },
+		{ "bytes", 1, NULL, 'B' },  { "datagrams", 1, NULL, 'D' },
+		{ "rounds", 1, NULL, 'r' }, { "time", 1, NULL, 't' },
+		{ "warmup", 1, NULL, 'u' }, { "size", 1, NULL, 's' },
+		{ "port", 1, NULL, 'p' },   { "limit", 1, NULL, 'l' },
+		{ "stall", 1, NULL, 'a' },  { "idle", 1, NULL, 'i' },
+		{ "marks", 1, NULL, 'm' },  { 0 }
 	};
 	int c, index;
 

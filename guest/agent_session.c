@@ -29,8 +29,8 @@ int session_fail(struct session *s, const char *what)
 	if (watchdog_fired)
 		snprintf(s->error, sizeof(s->error), "%s: given up by the watchdog", what);
 	else if (errno == EAGAIN || errno == ETIMEDOUT)
-		snprintf(s->error, sizeof(s->error), "%s: no progress for %d s", what,
-			 STALL_MS / 1000);
+		snprintf(s->error, sizeof(s->error), "%s: no progress for %u ms", what,
+			 net_stall_ms);
 	else
 		snprintf(s->error, sizeof(s->error), "%s: %s", what, strerror(errno));
 	return -1;
@@ -52,7 +52,7 @@ int session_say(struct session *s, const char *fmt, ...)
 static int session_hear(struct session *s, char *line, size_t size)
 {
 	do {
-		if (!net_read_line(&s->ctl, line, size, STALL_MS))
+		if (!net_read_line(&s->ctl, line, size, net_stall_ms))
 			return session_fail(s, "control connection");
 	} while (!strncmp(line, "ack ", 4));
 	if (strncmp(line, "error ", 6))
@@ -224,7 +224,7 @@ static int session_accept(struct session *s, struct in_addr local)
 	if (listener < 0)
 		return session_fail(s, "data socket");
 	if (!session_say(s, "ok %u\n", net_port(listener))) {
-		s->data = net_accept(listener, STALL_MS);
+		s->data = net_accept(listener, net_stall_ms);
 		if (s->data < 0)
 			session_fail(s, "data connection");
 	}
@@ -255,7 +255,7 @@ void session_run_host(int ctl_fd)
 		const struct workload *w = workload_find(s.job.work);
 		uint64_t ms = s.job.count ? HOST_TIME_MAX : s.job.time_ms + s.job.warmup_ms;
 
-		watchdog_arm(ms / 1000 + 3 * STALL_MS / 1000);
+		watchdog_arm(ms / 1000 + 3 * net_stall_ms / 1000);
 		if (!session_do(&s, w, w->host))
 			session_write_result(&s);
 	}
