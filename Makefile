@@ -91,7 +91,7 @@ CHECK_LIBS = $(shell pkg-config --libs check)
 
 .PHONY: all measured help tests fuzz fuzzers payloads guest-agent lab-leave check check-unit check-rungs check-kvm check-cli check-hostile \
 	check-hostfaults check-lab compare \
-	report calibrate peers diagrams integrity determinism regress regress-renew lint fmt asan tsan tags install clean
+	report calibrate peers stress diagrams integrity determinism regress regress-renew lint fmt asan tsan tags install clean
 .DELETE_ON_ERROR:
 
 all: $(BUILD)/duet
@@ -109,7 +109,7 @@ help:
 	@echo 'make determinism  same input, same output?    make regress  any figure 1 % worse?'
 	@echo 'make fuzz         hostile input, 60 s for each target (T=20: 20 s)'
 	@echo 'make report       measures all, build/report/report.md with plots'
-	@echo 'make integrity    every byte checked'
+	@echo 'make integrity    every byte checked          make stress    drivers under stress, N=5: briefly'
 	@echo 'make peers        duet beside QEMU           make diagrams  docs/img, out of traces'
 
 $(BUILD)/duet: $(OBJ)
@@ -268,6 +268,12 @@ calibrate:
 report: measured
 	$(Q)tools/deps report
 	$(Q)tools/report $(REPORT)
+
+# N=5: five rounds of each step, and the rest in proportion. STRESS: options of tools/stress.
+stress:
+	$(Q)tools/deps check
+	$(Q)$(MAKE) --no-print-directory all guest-agent $(BUILD)/tests/rungs
+	$(Q)tools/stress $(if $(N),--rounds $(N)) $(STRESS)
 
 # N=5: five runs instead of two.
 determinism: measured

@@ -33,7 +33,7 @@ sum()
 
 stage 'units' tests/run.sh "$build"/tests/{test,fuzz}_* tests/agent.py tests/counted.py tests/figures.py \
 	tests/trace2svg.py tests/windows.py tests/model.py tests/moved.py tests/reporting.py \
-	tests/ladder.py
+	tests/ladder.py tests/stress.py
 DUET_RUNGS=0 stage 'both NICs the way QEMU has them (every other way: make check-rungs)' \
 	tests/run.sh "$build"/tests/test_{nic_,e1000,virtio_net}*
 stage 'command line and terminal' tests/cli.py "$build"

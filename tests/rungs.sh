@@ -13,7 +13,7 @@ failed=0 passed=0
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 
-while IFS=$'\t' read -r mask why what; do
+while IFS=$'\t' read -r mask why what _; do
 	case $mask in
 	'#'*)
 		printf '  %s\n' "$mask"

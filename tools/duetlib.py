@@ -24,6 +24,7 @@ GUEST = BUILD / "guest"
 WORKLOADS = ("tcp_out", "tcp_in", "tcp_rr", "udp_out", "udp_in")
 NET = "10.77"
 TIMED_OUT = 124
+LARGE_KB = 32 << 10   # a mapping from this size on is guest memory
 BOOT_SECONDS = 90   # more than a lab, a guest's boot and its end ever took
 
 
@@ -75,6 +76,22 @@ def end_process(process, patience=5):
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def process_holds(pid):
+    """What a VMM has of the host's right now; without its guest's memory, the large mappings."""
+    folder = pathlib.Path(f"/proc/{pid}")
+    sizes = []
+    for line in (folder / "smaps").read_text().splitlines():
+        if line.startswith("Size:"):
+            sizes.append([int(line.split()[1]), 0])
+        elif line.startswith(("Private_Dirty:", "Private_Clean:")):
+            sizes[-1][1] += int(line.split()[1])
+    times = (folder / "stat").read_text().rpartition(")")[2].split()
+    return {"fds": len(list((folder / "fd").iterdir())),
+            "threads": len(list((folder / "task").iterdir())),
+            "private_kb": sum(held for size, held in sizes if size < LARGE_KB),
+            "cpu_ms": (int(times[11]) + int(times[12])) * 1000 // os.sysconf("SC_CLK_TCK")}
 
 
 def first_line(command):
@@ -288,8 +305,8 @@ def ip(*words):
 
 
 @contextlib.contextmanager
-def taps(count):
-    """Makes tap1, tap2...; removes those it made on every way out."""
+def taps(count, mtu=None):
+    """Makes tap1, tap2... with that MTU; removes those it made on every way out."""
     made = []
     try:
         for number in range(1, count + 1):
@@ -299,7 +316,7 @@ def taps(count):
             with contextlib.suppress(OSError):   # no IPv6 here, the better
                 pathlib.Path(f"/proc/sys/net/ipv6/conf/{name}/disable_ipv6").write_text("1")
             ip("addr", "add", f"{NET}.{number}.1/24", "dev", name)
-            ip("link", "set", name, "up")
+            ip("link", "set", name, "up", *(["mtu", str(mtu)] if mtu else []))
         yield made
     finally:
         for name in made:
@@ -381,10 +398,10 @@ def choose_place():
     return "kvm" if probe().get("stock_kernel") else "lab"
 
 
-def place_command(where, seconds, processors):
-    """What to put before a command to run it there; PROCESSORS is for the lab."""
+def place_command(where, seconds, processors, memory="2G"):
+    """What to put before a command to run it there; PROCESSORS and MEMORY are the lab's."""
     if where == "lab":
-        return [ROOT / "tools" / "lab", "-t", int(seconds), "-c", processors, "--"]
+        return [ROOT / "tools" / "lab", "-t", int(seconds), "-c", processors, "-m", memory, "--"]
     return ["unshare", "-n" if os.geteuid() == 0 else "-rn", "--"]
 
 

@@ -11,6 +11,8 @@ PATH=$PATH:/usr/sbin:/sbin
 
 # "?" marks a module that a kernel may lack: the cloud flavour has no e1000.
 GUEST_MODULES=(virtio_pci '?virtio_net' '?e1000')
+# What a guest under stress loads besides (tools/mkguest --stress).
+STRESS_MODULES=('?8021q')
 # The lab cannot start without these.
 LAB_MODULES=(virtio_pci virtio_console 9pnet_virtio 9p overlay kvm_amd)
 # The counted lab neither; it loads nothing later.
@@ -148,6 +150,21 @@ stage_busybox()
 	done
 	ln -s ../bin "$stage/usr/bin"
 	ln -s ../bin "$stage/usr/sbin"
+}
+
+# stage_program STAGE FILE PATH: FILE as PATH under STAGE, and the libraries it needs. Without debug
+# information: the names of the host's directories in there would change what is to be the same
+# everywhere.
+stage_program()
+{
+	local stage=$1 file=$2 path=$3 library
+
+	install -D -m "$(stat -L -c %a "$file")" "$file" "$stage$path"
+	strip -g "$stage$path" 2>/dev/null || true # if it is an ELF file at all
+	# "NAME => PATH (address)", or the loader's PATH alone; not for scripts and static programs.
+	for library in $(ldd "$file" 2>/dev/null | grep -o '/[^ ]*'); do
+		[ -e "$stage$library" ] || install -D -m 755 "$library" "$stage$library"
+	done
 }
 
 # initramfs_pack STAGE OUT: packs STAGE as files of root, the same bytes for the same input.

@@ -27,7 +27,7 @@ mapfile -t pythons < <(git ls-files -z | xargs -0 grep -lE '^#!.*python3$'; git 
 spdx()
 {
 	local bad
-	bad=$(git ls-files '*.[chS]' '*.asl' '*.sh' '*.py' Makefile 'tools/*' 'guest/init' |
+	bad=$(git ls-files '*.[chS]' '*.asl' '*.sh' '*.py' Makefile 'tools/*' guest/{init,stress} |
 		xargs grep -L 'SPDX-License-Identifier: MIT')
 	[ -z "$bad" ] || { printf 'no SPDX line: %s\n' "$bad"; return 1; }
 }

@@ -1,0 +1,224 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""What tools/stress makes of a guest's life, with answers known beforehand; tools/crowd's second
+chances; guest/stress's sums.
+
+usage: tests/stress.py [NAME...]
+
+Starts no guest. Exit status 0: no failure.
+"""
+import json
+import pathlib
+import subprocess
+import sys
+import tempfile
+import unittest.mock
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tools"))
+sys.dont_write_bytecode = True
+import cases  # noqa: E402
+import stressing  # noqa: E402
+from cases import case, tool  # noqa: E402
+
+crowd = tool("crowd")
+
+
+def step(**more):
+    """A good step, but for MORE."""
+    return {"kind": "step", "step": "link", "nic": "e1000", "rounds": 10, "busy": 10, "skipped": "",
+            "seconds": 5, "recover_ms": 20, "tests": 8, "failed": 0, "lost": 3, "others": 1,
+            "ok": True, "error": "",
+            "process": {"fds": 38, "threads": 4, "private_kb": 900, "cpu_ms": 100}, **more}
+
+
+def nic(name="net0", model="e1000", frames=100, **more):
+    """A NIC whose figures fit."""
+    backend = {"tx_frames": frames, "rx_frames": frames, "tx_drops": 0, "rx_drops": 0,
+               "sw_segments": 0, "sw_frames": 0}
+    return {"name": name, "model": model, "tx_frames": frames, "rx_frames": frames, "rx_drops": 0,
+            "rx_segments": 0, "rx_cut": 0, "tx_bytes": 6400, "rx_bytes": 6400, "guest_faults": 0,
+            "backend_stats": backend, **more}
+
+
+def stats(stop="poweroff", tap=100, **more):
+    """The last line of a life with one NIC."""
+    return {"kind": "stats", "stats": {"run": {"stop": stop}, "nics": [nic(**more)]},
+            "taps": [{"name": "tap1", "rx_packets": tap, "tx_packets": tap}]}
+
+
+def counted(model="e1000", driver=100, octets=6400):
+    """A "counted" line of a window with 100 frames each way."""
+    names = {"e1000": ["tx_packets", "rx_packets", "net_tx_packets", "net_rx_packets"],
+             "virtio": ["tx_queue_0_packets", "rx_queue_0_packets", "net_tx_packets",
+                        "net_rx_packets"]}[model]
+    after = {**dict.fromkeys(names, 7 + driver),
+             **dict.fromkeys(["net_tx_bytes", "net_rx_bytes"], octets)}
+    return {"kind": "counted", "nic": model, "slot": 1,
+            "before": {**dict.fromkeys(names, 7), "net_tx_bytes": 0, "net_rx_bytes": 0},
+            "after": after, "window": {"stats": {"nics": [nic(model=model)]}}}
+
+
+def one(sentences, *words):
+    """There is exactly one sentence, and WORDS are in it."""
+    sentences = list(sentences)
+    assert len(sentences) == 1 and all(word in sentences[0] for word in words), sentences
+
+
+@case
+def clean():
+    """a good life has nothing to complain of"""
+    life = [step(), step(nic="virtio-net", skipped="not with this driver", busy=0), counted(),
+            counted("virtio"), stats()]
+    assert not stressing.complaints(life), stressing.complaints(life)
+
+
+@case
+def steps():
+    """a step that failed, and one whose traffic did not flow, are told"""
+    one(stressing.complaints([step(ok=False, error="no answer"), stats()]), "link", "no answer")
+    one(stressing.complaints([step(busy=4), stats()]), "4 of 10")
+    one(stressing.complaints([{"kind": "selftest", "nic": "e1000", "mode": "offline", "rounds": 5,
+                               "failed": 2, "results": "Register test 40", "ok": False,
+                               "error": ""}, stats()]), "2 of 5", "Register test 40")
+
+
+@case
+def leaks():
+    """a descriptor, a thread, or memory more than at the begin is a leak; noise is none"""
+    def later(**more):
+        return [step(), step(process={**step()["process"], **more}), stats()]
+
+    assert not stressing.complaints(later(private_kb=900 + stressing.LEAK_KB))
+    one(stressing.complaints(later(private_kb=901 + stressing.LEAK_KB)), "memory")
+    one(stressing.complaints(later(fds=39)), "fds", "39")
+    one(stressing.complaints(later(threads=5)), "threads")
+
+
+@case
+def sums():
+    """driver, NIC, backend and tap have to count the same"""
+    sentences = list(stressing.counted_complaints([counted(driver=99)]))
+    assert len(sentences) == 4 and "99 tx_packets" in sentences[0], sentences
+    assert not list(stressing.counted_complaints([counted(octets=1)]))     # e1000's are a wire's
+    assert len(list(stressing.counted_complaints([counted("virtio", octets=1)]))) == 2
+    one(stressing.counted_complaints([{**counted(), "window": None}]), "marks")
+    one(stressing.complaints([stats(guest_faults=1)]), "guest faults")
+    assert len(stressing.complaints([stats(tap=99)])) == 2
+    one(stressing.complaints([stats(rx_drops=1)]), "received or dropped")
+
+
+@case
+def ends():
+    """a guest that ended another way, left no statistics, or never got far"""
+    one(stressing.complaints([stats("reset")]), "reset", "poweroff")
+    assert not stressing.complaints([stats("reset")], "reset")
+    one(stressing.complaints([step()]), "no statistics")
+    one(stressing.complaints([step(), {"kind": "broken", "error": "status 4"}]), "status 4")
+
+
+@case
+def idle():
+    """a thread of the VMM that works though nobody sends is told; the guest's own is not"""
+    def window(io_ns):
+        threads = [{"name": "io", "user_ns": 0, "system_ns": io_ns},
+                   {"name": "vcpu0", "user_ns": 10**9, "system_ns": 0}]
+        return {"kind": "idle", "window": {"ns": 10**10, "stats": {"threads": threads}}}
+
+    assert not list(stressing.idle_complaints([window(10**7)]))
+    one(stressing.idle_complaints([window(2 * 10**8)]), "io", "2.0 %")
+
+
+@case
+def once_more():
+    """what a guest said before its second chance counts for nothing"""
+    life = [step(ok=False, error="cut"), {"kind": "again", "error": "status 4"}, step(), stats()]
+    assert not stressing.complaints(life)
+
+
+@case
+def combinations():
+    """what tests/rungs prints becomes --net"""
+    text = ("0\tup to qemu\tqemu\tqemu\n# 1 of all\n"
+            "0x410\trandom\tkick+irq-page\tkick\n")
+    assert stressing.parse_rungs(text) == [("up to qemu", "qemu", "qemu"),
+                                           ("random", "kick+irq-page", "kick")]
+    assert stressing.net("e1000", "kick+irq-page") == "e1000,ladder=qemu,kick=on,irq-page=on"
+    assert stressing.net("virtio", "best") == "virtio,ladder=best"
+
+
+@case
+def crowds():
+    """lines carry their guest's name; one that breaks in the lab is begun once more, and said"""
+    lines = []
+    plan = {"patience": 5, "batches": [{"jobs": 2, "guests": [
+        {"name": "a", "arguments": []}, {"name": "b", "arguments": []}]}]}
+    with tempfile.TemporaryDirectory() as scratch:
+        life = iter(["cut", None, None])
+
+        class Fake(crowd.Crowd):
+            """Guests that only say who they are; the first of all lives is cut short."""
+
+            def life(self, guest, number):
+                crowd.Relay(guest["name"], self.emit).show({"kind": "step"})
+                return next(life)
+
+        def run(lab):
+            lines.clear()
+            out = pathlib.Path(scratch, "out")
+            with open(out, "w", encoding="utf-8") as file, \
+                    unittest.mock.patch.dict(crowd.os.environ, DUET_LAB=lab):
+                broken = Fake(plan, file, pathlib.Path(scratch)).run()
+            lines.extend(json.loads(line) for line in out.read_text().splitlines())
+            return broken
+
+        assert run("1") == 0
+        kinds = sorted((line["kind"], line.get("error")) for line in lines)
+        assert kinds == [("again", "cut"), ("booted", None), ("booted", None), ("step", None),
+                         ("step", None), ("step", None)], kinds
+        assert {line["guest"] for line in lines} == {"a", "b"}
+        life = iter(["cut", None])
+        assert run("") == 1
+        assert [line["error"] for line in lines if line["kind"] == "broken"] == ["cut"]
+
+
+# guest/stress without its last part, where it begins to work.
+LIBRARY = (ROOT / "guest" / "stress").read_text().split("\nwhile getopts")[0]
+
+
+def sh(script):
+    """What guest/stress's functions print, by busybox's shell."""
+    done = subprocess.run(["busybox", "sh", "-c", LIBRARY + "\n" + script], capture_output=True,
+                          text=True, check=False)
+    assert not done.stderr, done.stderr
+    return done.stdout.strip()
+
+
+@case
+def guest_sums():
+    """guest/stress adds up what the agent said of a step's traffic"""
+    passes = [{"kind": "test", "lost": 2, "bad_bytes": 0, "bad_frames": 0, "duplicate": 0,
+               "checksum_errors": 0},
+              {"kind": "test", "lost": 40, "bad_bytes": 3, "bad_frames": 1, "duplicate": 5,
+               "checksum_errors": 7},
+              {"kind": "error", "workload": "check_tcp_in", "error": "recv: no progress"},
+              {"kind": "end", "errors": 1}]
+    with tempfile.TemporaryDirectory() as scratch:
+        path = pathlib.Path(scratch, "lines")
+        path.write_text("".join(json.dumps(line, separators=(",", ":")) + "\n" for line in passes))
+        assert sh(f"tally {path}") == "2 1 42 16"
+        assert sh(f"first_error {path}") == "check_tcp_in: recv: no progress"
+
+
+@case
+def guest_excuses():
+    """guest/stress forgives only the NIC that was disturbed, and only what the step costs"""
+    for words, cost in (("link e1000 e1000", "datagrams"), ("link virtio-net e1000", "nothing"),
+                        ("rebind e1000 e1000", "sessions"), ("rebind e1000.3 e1000", "nothing"),
+                        ("modules e1000.3 e1000", "sessions"),
+                        ("modules virtio-net e1000", "nothing"), ("vlan e1000 e1000", "nothing")):
+        assert sh(f"excused {words}") == cost, words
+
+
+if __name__ == "__main__":
+    sys.exit(cases.main(__doc__))
