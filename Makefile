@@ -89,9 +89,10 @@ HOSTILE_OBJ := $(patsubst %,$(BUILD)/obj/%.o,$(basename $(wildcard guest/hostile
 PRELOAD := $(if $(STATIC)$(MUSL)$(ASAN)$(TSAN),,$(BUILD)/tests/preload/faults.so)
 CHECK_LIBS = $(shell pkg-config --libs check)
 
-.PHONY: all measured help tests fuzz fuzzers payloads guest-agent lab-leave check check-unit check-rungs check-kvm check-cli check-hostile \
-	check-hostfaults check-lab compare \
-	report calibrate peers stress diagrams integrity determinism regress regress-renew lint fmt asan tsan tags install clean
+.PHONY: all help install clean fmt tags lint asan tsan payloads guest-agent lab-leave tests measured \
+	check check-unit check-rungs check-kvm check-cli check-hostile check-hostfaults check-lab \
+	fuzz fuzzers stress guests integrity compare report calibrate peers diagrams \
+	determinism regress regress-renew
 .DELETE_ON_ERROR:
 
 all: $(BUILD)/duet
@@ -110,6 +111,7 @@ help:
 	@echo 'make fuzz         hostile input, 60 s for each target (T=20: 20 s)'
 	@echo 'make report       measures all, build/report/report.md with plots'
 	@echo 'make integrity    every byte checked          make stress    drivers under stress, N=5: briefly'
+	@echo 'make guests       stock guests of many shapes'
 	@echo 'make peers        duet beside QEMU           make diagrams  docs/img, out of traces'
 
 $(BUILD)/duet: $(OBJ)
@@ -253,7 +255,7 @@ measured:
 	$(Q)tools/deps compare
 	$(Q)$(MAKE) --no-print-directory all guest-agent
 
-compare peers diagrams integrity: measured
+compare peers diagrams integrity guests: measured
 	$(Q)tools/$@
 
 # Exit status 3: there is no /dev/kvm here, which was said.

@@ -152,7 +152,7 @@ def marks():
 def self_tests():
     """e1000's driver finds nothing wrong (ethtool -t), on the best way and QEMU's, while others
     carry traffic; what the drivers count is what we count (the small form of make stress)"""
-    script = base64.b64encode(b"exec stress -n 1 selftest counted").decode()
+    script = base64.b64encode(b"exec stress -n 1 -t 10000 selftest counted").decode()
     lines = boot("run", "--watch", "--marks", "--timeout", "240", "-i",
                  GUEST / "generic/stress.img", "-n", "e1000", "-n", "e1000,ladder=qemu",
                  "-n", "virtio", "--set", f"cmd={script}")

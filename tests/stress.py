@@ -21,7 +21,7 @@ import cases  # noqa: E402
 import stressing  # noqa: E402
 from cases import case, tool  # noqa: E402
 
-crowd = tool("crowd")
+crowd, guests = tool("crowd"), tool("guests")
 
 
 def step(**more):
@@ -182,6 +182,28 @@ def crowds():
         assert [line["error"] for line in lines if line["kind"] == "broken"] == ["cut"]
 
 
+@case
+def shapes():
+    """tools/guests: the default first, each shape once, and no e1000 for a kernel without one"""
+    wanted = guests.shapes(list(guests.AXES))
+    names = [name for name, _ in wanted]
+    assert wanted[0][1] == guests.DEFAULT and len(set(names)) == len(names)
+    for flavour, nets in (("cloud", ["virtio"]), ("rt", ["e1000", "virtio"])):
+        words = guests.arguments({**guests.DEFAULT, "guest": flavour})
+        assert [words[n + 1] for n, word in enumerate(words) if word == "-n"] == nets
+
+
+@case
+def rows():
+    """tools/guests: a guest that works says so, one that broke says why"""
+    good = [{"kind": "guest", "release": "6.1", "cpus": 1, "memory_kb": 65536},
+            {"kind": "test", "ok": True, "nic": "e1000", "test": "tcp_in"},
+            {"kind": "booted", "seconds": 9.6}, stats()]
+    assert guests.row(guests.DEFAULT, good)[-6:] == ["6.1", 1, 64, "1 of 1", "10", "works"]
+    bad = [{"kind": "broken", "error": "status 4\nand its console"}]
+    assert guests.row(guests.DEFAULT, bad)[-3:] == ["0 of 0", "-", "status 4"]
+
+
 # guest/stress without its last part, where it begins to work.
 LIBRARY = (ROOT / "guest" / "stress").read_text().split("\nwhile getopts")[0]
 
@@ -197,16 +219,17 @@ def sh(script):
 @case
 def guest_sums():
     """guest/stress adds up what the agent said of a step's traffic"""
-    passes = [{"kind": "test", "lost": 2, "bad_bytes": 0, "bad_frames": 0, "duplicate": 0,
+    passes = [{"kind": "test", "test": "udp_in", "lost": 2, "bad_bytes": 0, "bad_frames": 0, "duplicate": 0,
                "checksum_errors": 0},
-              {"kind": "test", "lost": 40, "bad_bytes": 3, "bad_frames": 1, "duplicate": 5,
+              {"kind": "test", "test": "tcp_in", "lost": 170436, "bad_bytes": 0, "bad_frames": 0},
+              {"kind": "test", "test": "udp_out", "lost": 40, "bad_bytes": 3, "bad_frames": 1, "duplicate": 5,
                "checksum_errors": 7},
               {"kind": "error", "workload": "check_tcp_in", "error": "recv: no progress"},
               {"kind": "end", "errors": 1}]
     with tempfile.TemporaryDirectory() as scratch:
         path = pathlib.Path(scratch, "lines")
         path.write_text("".join(json.dumps(line, separators=(",", ":")) + "\n" for line in passes))
-        assert sh(f"tally {path}") == "2 1 42 16"
+        assert sh(f"tally {path}") == "3 2 42 16"
         assert sh(f"first_error {path}") == "check_tcp_in: recv: no progress"
 
 
@@ -218,6 +241,25 @@ def guest_excuses():
                         ("modules e1000.3 e1000", "sessions"),
                         ("modules virtio-net e1000", "nothing"), ("vlan e1000 e1000", "nothing")):
         assert sh(f"excused {words}") == cost, words
+
+
+@case
+def guest_selftest():
+    """guest/stress believes ethtool -t: a register that does not keep its value is a failure"""
+    stubs = """
+        start_others() { :; }; stop_traffic() { :; }; answers() { :; }; judge() { failed=0; }
+        interface() { echo eth0; }; OUT=/dev/stdout
+        ethtool() { echo "The test result is $verdict"; echo "Register test  (offline)\t $value"; }
+        """
+    with tempfile.TemporaryDirectory() as scratch:
+        for verdict, value, rounds in (("PASS", 0, 0), ("FAIL", 40, 3)):
+            text = sh(f"WORK={scratch}; verdict={verdict} value={value}\n{stubs}\n"
+                      "selftest_mode e1000 offline 3; echo $errors")
+            line, errors = text.splitlines()
+            line = json.loads(line)
+            assert line["failed"] == rounds and line["ok"] == (rounds == 0), line
+            assert line["results"] == f"Register test  (offline) {value}", line
+            assert int(errors) == (rounds > 0)
 
 
 if __name__ == "__main__":
