@@ -61,8 +61,9 @@ def boot(mode, *args, status=0):
         r = traffic([ROOT / "tools/traffic", mode, "-q", "--timeout", "120", "--console", console,
                      *args], status)
         tail = console.read_text(errors="replace")[-1500:] if console.exists() else ""
-    assert r.returncode == status, \
-        f"status {r.returncode}, not {status}\n{r.stderr[-800:]}\nconsole: {tail}"
+    wrong = [line[:600] for line in r.stdout.splitlines() if '"ok": false' in line]
+    assert r.returncode == status, "\n".join([
+        f"status {r.returncode}, not {status}", *wrong, r.stderr[-800:], f"console: {tail}"])
     return [json.loads(line) for line in r.stdout.splitlines() if line.startswith("{")]
 
 

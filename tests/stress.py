@@ -109,6 +109,16 @@ def sums():
 
 
 @case
+def loops():
+    """frames of the loopback test reach no backend; they came back, every one, or it is told"""
+    test = {"kind": "selftest", "nic": "e1000", "mode": "offline", "rounds": 1, "failed": 0,
+            "results": "", "ok": True, "error": ""}
+    assert not stressing.complaints([test, stats(tx_frames=740, rx_frames=740)])
+    one(stressing.complaints([test, stats(tx_frames=740, rx_frames=739)]), "received or dropped")
+    assert len(stressing.complaints([stats(tx_frames=740, rx_frames=740)])) == 2
+
+
+@case
 def ends():
     """a guest that ended another way, left no statistics, or never got far"""
     one(stressing.complaints([stats("reset")]), "reset", "poweroff")

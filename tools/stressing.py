@@ -79,6 +79,13 @@ def counted_complaints(events):
                            f"the VMM {nic[ours]} {ours}")
 
 
+def without_loops(nic):
+    """The NIC's counts without frames that it looped back, as many out as in: the loopback test's
+    (ethtool -t). They reach no backend."""
+    looped = nic["tx_frames"] - windows.sent_by_nic(nic["backend_stats"])
+    return {**nic, "tx_frames": nic["tx_frames"] - looped, "rx_frames": nic["rx_frames"] - looped}
+
+
 def stats_complaints(events, stop):
     """The VMM's own counters of the guest's whole life, and how that ended."""
     lines = of_kind(events, "stats")
@@ -88,8 +95,10 @@ def stats_complaints(events, stop):
     stats = lines[-1]["stats"]
     if stats["run"]["stop"] != stop:
         yield f"the guest ended by {stats['run']['stop']}, not by {stop}"
+    tested = bool(of_kind(events, "selftest"))
     for nic in stats["nics"]:
-        yield from windows.nic_complaints(nic)
+        looping = tested and nic["model"] == "e1000"
+        yield from windows.nic_complaints(without_loops(nic) if looping else nic)
         if nic["guest_faults"]:
             yield f"{nic['name']}: {nic['guest_faults']} guest faults, by a driver that is right"
     yield from windows.tap_complaints(stats, lines[-1]["taps"])
