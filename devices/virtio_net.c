@@ -282,17 +282,13 @@ static void vnet_rx_deliver(struct vnet *v, struct virtio_net_hdr_mrg_rxbuf *h, 
 static bool vnet_rx_one(struct vnet *v)
 {
 	struct virtio_net_hdr_mrg_rxbuf h = { .num_buffers = 0 };
-	struct vnet_rx *rx = &v->rx;
-	int cnt = iov_slice(rx->iov, (int)rx->n_iov, sizeof(h), rx->bytes - sizeof(h), rx->payload,
-			    NET_IOV_MAX);
-	ssize_t len = nic_has(&v->nic, RUNG_ZERO_COPY)
-			      ? net_recv(v->nic.be, &h.hdr, rx->payload, cnt)
-			      : vnet_rx_bounce(v, &h.hdr, rx->payload, cnt);
+	int cnt;
+	ssize_t len = vnet_rx_read(v, &h.hdr, &cnt);
 
 	if (!len)
 		return false;
 	/* A frame nobody wants is overwritten by the next: its chains stay in the window. */
-	if (len >= 0 && vnet_filter_accepts(v, rx->payload, cnt)) {
+	if (len >= 0 && vnet_filter_accepts(v, v->rx.payload, cnt)) {
 		vnet_rx_deliver(v, &h, (size_t)len);
 		return true;
 	}

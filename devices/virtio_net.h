@@ -58,7 +58,8 @@ struct vnet_rx {
 	bool mergeable; /* MRG_RXBUF: a frame may span chains */
 	bool roomy;     /* the window has held `need` bytes since the driver came */
 	bool starved;   /* reception is off until the driver posts buffers */
-	struct iovec payload[NET_IOV_MAX]; /* the window behind the first frame's header */
+	unsigned small; /* frames in a row that fitted the first chain */
+	struct iovec payload[NET_IOV_MAX]; /* what is read into: the window, or a part of it */
 };
 
 struct vnet {
@@ -84,7 +85,7 @@ struct vnet {
 	struct vnet_filter filter;
 	struct vnet_tx tx;
 	struct vnet_rx rx;
-	uint8_t bounce[NET_FRAME_MAX]; /* without the zero-copy rung */
+	uint8_t bounce[NET_FRAME_MAX]; /* without the zero-copy rung; what a short read leaves */
 };
 
 /* The VIRTIO_NET_F_GUEST_* bits that say what the guest can receive. */
@@ -118,9 +119,12 @@ int vnet_rx_fill(struct vnet *v);
 int vnet_rx_fill_or_wait(struct vnet *v);
 /* The first `n` chains of the window are with the driver again. */
 void vnet_rx_forget(struct vnet_rx *rx, unsigned n);
-/* Without zero-copy: a frame's bytes as one private piece; as net_recv(). */
+/* Without zero-copy: a frame's bytes as one private piece. */
 void vnet_tx_bounce(struct vnet *v, const struct iovec *iov, int cnt, struct iovec *out);
-ssize_t vnet_rx_bounce(struct vnet *v, struct virtio_net_hdr *h, const struct iovec *iov, int cnt);
+
+/* A frame into the window behind the place of its header, as net_recv(); rx.payload, *cnt
+ * entries of it, then begins with the frame's headers. */
+ssize_t vnet_rx_read(struct vnet *v, struct virtio_net_hdr *h, int *cnt);
 
 /* --- virtio_net_features.c; work held --- */
 

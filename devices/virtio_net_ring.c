@@ -11,6 +11,8 @@
 #include <errno.h>
 #include <string.h>
 
+#define VNET_SMALL 32 /* frames in a row that fitted one chain, until no larger one is expected */
+
 /*
  * A driver may never post room for 64 KiB, so short of that we go on with what is there
  * and a frame that does not fit is lost. But if it has had the room before and is down to
@@ -76,7 +78,8 @@ void vnet_tx_bounce(struct vnet *v, const struct iovec *iov, int cnt, struct iov
 	counter_add(&v->nic.stat.bytes_copied, out->iov_len);
 }
 
-ssize_t vnet_rx_bounce(struct vnet *v, struct virtio_net_hdr *h, const struct iovec *iov, int cnt)
+static ssize_t vnet_rx_bounce(struct vnet *v, struct virtio_net_hdr *h, const struct iovec *iov,
+			      int cnt)
 {
 	size_t room = MIN(iov_length(iov, cnt), sizeof(v->bounce));
 	struct iovec in = { v->bounce, room };
@@ -87,4 +90,44 @@ ssize_t vnet_rx_bounce(struct vnet *v, struct virtio_net_hdr *h, const struct io
 		counter_add(&v->nic.stat.bytes_copied, (uint64_t)len);
 	}
 	return len;
+}
+
+/* --- with it --- */
+
+/* The frame was longer than the first chain: its rest goes to the others. */
+static ssize_t vnet_rx_spill(struct vnet *v, ssize_t len, size_t room)
+{
+	struct vnet_rx *rx = &v->rx;
+	size_t rest = VNET_HDR_LEN + (size_t)len - room;
+
+	counter_add(&v->nic.stat.bytes_copied, MIN(rest, rx->bytes - room));
+	return iov_copy_in(rx->iov, (int)rx->n_iov, room, v->bounce, rest) == rest ? len
+										   : -EMSGSIZE;
+}
+
+/*
+ * A window for the largest frame is some forty entries, and a system call that looks at them
+ * all costs a small frame more than everything else. So where many have been small the next
+ * one is read into the first chain, and into private memory if it is not.
+ */
+ssize_t vnet_rx_read(struct vnet *v, struct virtio_net_hdr *h, int *cnt)
+{
+	struct vnet_rx *rx = &v->rx;
+	bool first = rx->small >= VNET_SMALL && rx->n > 1 && nic_has(&v->nic, RUNG_ZERO_COPY);
+	size_t room = first ? rx->chain[0].in_len : rx->bytes;
+	int n = iov_slice(rx->iov, (int)rx->n_iov, VNET_HDR_LEN, room - VNET_HDR_LEN, rx->payload,
+			  NET_IOV_MAX);
+	ssize_t len;
+
+	*cnt = n;
+	if (!nic_has(&v->nic, RUNG_ZERO_COPY))
+		return vnet_rx_bounce(v, h, rx->payload, n);
+	if (first)
+		rx->payload[n++] = (struct iovec){ v->bounce, sizeof(v->bounce) };
+	len = net_recv(v->nic.be, h, rx->payload, n);
+	if (len > 0 && VNET_HDR_LEN + (size_t)len <= rx->chain[0].in_len)
+		rx->small++;
+	else if (len)
+		rx->small = 0;
+	return len > 0 && VNET_HDR_LEN + (size_t)len > room ? vnet_rx_spill(v, len, room) : len;
 }
