@@ -14,7 +14,7 @@ static struct opts o;
 /* Parse the words of `line`, separated by single blanks; '_' stands for an empty word. */
 static int parse(const char *line)
 {
-	static char text[512];
+	static char text[1280];
 	char *argv[ARGS_MAX] = { (char *)"duet" }, *save, *word;
 	int argc = 1;
 
@@ -105,7 +105,7 @@ START_TEST(nics_keep_their_order_and_get_addresses)
 	ck_assert_uint_eq(o.n_nics, 3);
 	ck_assert_int_eq(o.nic[0].model, OPTS_E1000);
 	ck_assert_str_eq(o.nic[0].backend, "tap");
-	ck_assert_str_eq(o.nic[0].ifname, "tap0");
+	ck_assert_str_eq(o.nic[0].arg, "tap0");
 	ck_assert_mem_eq(o.nic[0].mac, first, 6);
 	ck_assert_uint_eq(o.nic[0].mtu, 0);
 	ck_assert_int_eq(o.nic[1].model, OPTS_VIRTIO);
@@ -114,6 +114,9 @@ START_TEST(nics_keep_their_order_and_get_addresses)
 	ck_assert_str_eq(o.nic[2].backend, "null");
 	ck_assert_mem_eq(o.nic[2].mac, given, 6);
 	ck_assert_uint_eq(o.nic[2].mtu, 9000);
+	ck_assert_str_eq(o.nic[0].pcap, "");
+	ck_assert_int_eq(parse("run -k K -n e1000,null,pcap=/tmp/a=b"), 0);
+	ck_assert_str_eq(o.nic[0].pcap, "/tmp/a=b");
 }
 END_TEST
 
@@ -290,6 +293,8 @@ static const struct {
 	{ "run -k K -n e1000,null,mac=zz:54:00:12:34:56", "zz:54", "unicast" },
 	{ "run -k K -n e1000,null,mac=01:54:00:12:34:56", "01:54", "unicast" },
 	{ "run -k K -n e1000,null,mac=00:00:00:00:00:00", "00:00", "unicast" },
+	{ "run -k K -n e1000,null,pcap", "pcap", "value" },
+	{ "run -k K -n e1000,null,pcap=", "pcap=", "1 to 255" },
 	{ "run -k K -n e1000,null,mtu=67", "mtu=67", "68 to 65535" },
 	{ "run -k K -n e1000,null,mtu=65536", "mtu=65536", "68 to 65535" },
 	{ "run -k K -n e1000,null,mtu=big", "mtu=big", "68 to 65535" },
@@ -349,9 +354,9 @@ END_TEST
 
 START_TEST(net_of_any_length_is_bounded)
 {
-	char line[480] = "run -k K -n e1000,null,mac=";
+	char line[1200] = "run -k K -n e1000,null,mac=";
 
-	memset(line + strlen(line), 'f', 400);
+	memset(line + strlen(line), 'f', 1100);
 	ck_assert_int_eq(parse(line), -1);
 	ck_assert_ptr_nonnull(strstr(o.why, "too long"));
 }

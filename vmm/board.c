@@ -292,9 +292,13 @@ static int make_nic(struct board *b, unsigned i)
 
 	if (err)
 		return err;
-	be = net_open(b->m.loop, on->backend, on->ifname, &err);
+	be = net_open(b->m.loop, on->backend, on->arg, &err);
 	if (!be)
 		return EXIT_HOST;
+	if (on->pcap[0] && net_capture(be, on->pcap) < 0) {
+		net_close(be);
+		return EXIT_USAGE;
+	}
 	memcpy(cfg.mac, on->mac, sizeof(cfg.mac));
 	b->nic[i] = on->model == OPTS_E1000 ? e1000_new(&b->m, b->pci, 1 + i, &cfg, be)
 					    : virtio_net_new(&b->m, b->pci, 1 + i, &cfg, be);

@@ -61,6 +61,7 @@ int main(int argc, char **argv)
 
 	main_fill_std_fds();
 	signal(SIGPIPE, SIG_IGN); /* a reader that leaves is an error code, not our end */
+	signal(SIGXFSZ, SIG_IGN); /* so is a file that may not grow */
 	if (opts_parse(&o, argc, argv) < 0) {
 		log_error("%s", o.why);
 		return EXIT_USAGE;

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * opts.c: from argv to struct opts, with an answer to each mistake that names the
- * option, the value and what would have been accepted. The help texts are opts_help.c.
+ * option, the value and what would have been accepted. --net is opts_net.c, the help
+ * texts are opts_help.c.
  */
-#include "vmm/opts.h"
-
-#include "devices/nic.h"
 #include "vmm/layout.h"
+#include "vmm/opts_parse.h"
 #include "vmm/trace.h"
 
 #include <errno.h>
@@ -15,19 +14,10 @@
 #include <string.h>
 
 #define OPTS_MEMORY_DEFAULT (UINT64_C(512) << 20)
-#define OPTS_MTU_MIN        68
-#define OPTS_MTU_MAX        65535
-#define OPTS_POLL_MAX       100000
-#define OPTS_POLL_DEFAULT   4000
-#define OPTS_EXITS_MAX      1000
 #define OPTS_SAMPLES        51 /* odd: the median is one of them */
 #define OPTS_SAMPLES_MAX    10000
 
-static const uint8_t opts_mac_base[6] = { 0x52, 0x54, 0x00, 0x12, 0x34, 0x56 };
-
-static int opts_fail(struct opts *o, const char *fmt, ...) PRINTF_LIKE(2, 3);
-
-static int opts_fail(struct opts *o, const char *fmt, ...)
+int opts_fail(struct opts *o, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -37,8 +27,7 @@ static int opts_fail(struct opts *o, const char *fmt, ...)
 	return -1;
 }
 
-/* A plain decimal number up to `max`. */
-static int opts_number(const char *s, uint64_t max, uint64_t *val)
+int opts_number(const char *s, uint64_t max, uint64_t *val)
 {
 	char *end;
 
@@ -121,194 +110,6 @@ static int opts_serial2(struct opts *o, const char *s)
 	if (opts_number(s + 3, INT32_MAX, &fd) < 0)
 		return opts_fail(o, "--serial2 %s: fd:N takes the number of an open descriptor", s);
 	o->serial2_fd = (int)fd;
-	return 0;
-}
-
-/* --- --net MODEL[,key[=value]...] ---------------------------------------------- */
-
-static int net_backend(struct opts *o, struct opts_nic *n, const char *kind)
-{
-	if (n->backend)
-		return opts_fail(o, "--net: both %s and %s; one backend is needed", n->backend,
-				 kind);
-	n->backend = kind;
-	return 0;
-}
-
-static int net_tap(struct opts *o, struct opts_nic *n, const char *val)
-{
-	if (!*val || strlen(val) >= sizeof(n->ifname) || strpbrk(val, "/ \t"))
-		return opts_fail(o, "--net tap=%s: an interface's name has 1 to %d characters", val,
-				 IFNAMSIZ - 1);
-	snprintf(n->ifname, sizeof(n->ifname), "%s", val);
-	return net_backend(o, n, "tap");
-}
-
-static int net_null(struct opts *o, struct opts_nic *n, const char *val)
-{
-	(void)val;
-	return net_backend(o, n, "null");
-}
-
-static int net_loop(struct opts *o, struct opts_nic *n, const char *val)
-{
-	(void)val;
-	return net_backend(o, n, "loop");
-}
-
-static int net_mac(struct opts *o, struct opts_nic *n, const char *val)
-{
-	if (nic_parse_mac(val, n->mac) < 0)
-		return opts_fail(o, "--net mac=%s: a unicast address such as 52:54:00:12:34:56",
-				 val);
-	n->mac_given = true;
-	return 0;
-}
-
-static int net_mtu(struct opts *o, struct opts_nic *n, const char *val)
-{
-	uint64_t mtu;
-
-	if (opts_number(val, OPTS_MTU_MAX, &mtu) < 0 || mtu < OPTS_MTU_MIN)
-		return opts_fail(o, "--net mtu=%s: a number from %d to %d", val, OPTS_MTU_MIN,
-				 OPTS_MTU_MAX);
-	n->mtu = (unsigned)mtu;
-	return 0;
-}
-
-static int net_poll(struct opts *o, struct opts_nic *n, const char *val)
-{
-	uint64_t us;
-
-	if (opts_number(val, OPTS_POLL_MAX, &us) < 0 || !us)
-		return opts_fail(o, "--net poll-us=%s: microseconds, 1 to %d", val, OPTS_POLL_MAX);
-	n->poll_us = (unsigned)us;
-	return 0;
-}
-
-static int net_ladder(struct opts *o, struct opts_nic *n, const char *val)
-{
-	if (!ladder_preset(val, &n->rungs))
-		return opts_fail(o, "--net ladder=%s: say qemu, best, or a rung's name", val);
-	if (n->model == OPTS_VIRTIO)
-		n->rungs &= LADDER_VIRTIO;
-	return 0;
-}
-
-static int net_exits(struct opts *o, struct opts_nic *n, const char *val)
-{
-	uint64_t exits;
-
-	if (opts_number(val, OPTS_EXITS_MAX, &exits) < 0)
-		return opts_fail(o, "--net exits=%s: a number from 0 to %d", val, OPTS_EXITS_MAX);
-	n->exits = (unsigned)exits;
-	return 0;
-}
-
-static const struct {
-	const char *name;
-	bool value;
-	int (*set)(struct opts *o, struct opts_nic *n, const char *val);
-} net_keys[] = {
-	{ "tap", true, net_tap },      { "null", false, net_null },  { "loop", false, net_loop },
-	{ "mac", true, net_mac },      { "mtu", true, net_mtu },     { "ladder", true, net_ladder },
-	{ "poll-us", true, net_poll }, { "exits", true, net_exits },
-};
-
-static int net_rung(struct opts *o, struct opts_nic *n, enum ladder_rung r, const char *val)
-{
-	if (n->model == OPTS_VIRTIO && !ladder_on_virtio(r))
-		return opts_fail(o, "--net virtio,%s: a rung of e1000 only", ladder_name(r));
-	if (val && !strcmp(val, "on"))
-		n->rungs |= BIT(r);
-	else if (val && !strcmp(val, "off"))
-		n->rungs &= ~BIT(r);
-	else
-		return opts_fail(o, "--net %s%s%s: say %s=on or %s=off", ladder_name(r),
-				 val ? "=" : "", val ? val : "", ladder_name(r), ladder_name(r));
-	return 0;
-}
-
-static int net_key(struct opts *o, struct opts_nic *n, char *word)
-{
-	char *val = strchr(word, '=');
-
-	if (val)
-		*val++ = '\0';
-	for (unsigned i = 0; i < ARRAY_SIZE(net_keys); i++) {
-		if (strcmp(word, net_keys[i].name) != 0)
-			continue;
-		if (net_keys[i].value && !val)
-			return opts_fail(o, "--net %s: needs a value, %s=...", word, word);
-		if (!net_keys[i].value && val)
-			return opts_fail(o, "--net %s=%s: takes no value", word, val);
-		return net_keys[i].set(o, n, val);
-	}
-	if (ladder_find(word) != RUNG_NR)
-		return net_rung(o, n, ladder_find(word), val);
-	return opts_fail(
-		o,
-		"--net: unknown key '%s'; known: tap=IFNAME, null, loop, mac=, mtu=, exits=, "
-		"ladder=, poll-us=, and the rungs of the ladder (duet run --help)",
-		word);
-}
-
-static int net_model(struct opts *o, struct opts_nic *n, const char *word)
-{
-	if (!strcmp(word, "e1000"))
-		n->model = OPTS_E1000;
-	else if (!strcmp(word, "virtio"))
-		n->model = OPTS_VIRTIO;
-	else
-		return opts_fail(o, "--net %s: unknown model; known: e1000, virtio", word);
-	return 0;
-}
-
-static int opts_net(struct opts *o, const char *s)
-{
-	struct opts_nic *n = &o->nic[o->n_nics];
-	char text[256], *save, *word;
-
-	if (o->n_nics == OPTS_NICS_MAX)
-		return opts_fail(o, "--net %s: too many NICs, at most %d", s, OPTS_NICS_MAX);
-	if ((size_t)snprintf(text, sizeof(text), "%s", s) >= sizeof(text))
-		return opts_fail(o, "--net %.40s...: too long", s);
-	word = strtok_r(text, ",", &save);
-	if (net_model(o, n, word ? word : "") < 0)
-		return -1;
-	n->poll_us = OPTS_POLL_DEFAULT;
-	n->rungs = n->model == OPTS_VIRTIO ? LADDER_BEST & LADDER_VIRTIO : LADDER_BEST;
-	while ((word = strtok_r(NULL, ",", &save)))
-		if (net_key(o, n, word) < 0)
-			return -1;
-	if (ladder_conflict(n->rungs))
-		return opts_fail(o, "--net %s: %s", s, ladder_conflict(n->rungs));
-	if (!n->backend)
-		return opts_fail(o, "--net %s: no backend; add ,tap=IFNAME or ,null or ,loop", s);
-	if (!n->mac_given) {
-		memcpy(n->mac, opts_mac_base, 6);
-		n->mac[5] = (uint8_t)(n->mac[5] + o->n_nics);
-	}
-	o->n_nics++;
-	return 0;
-}
-
-static int opts_check_nics(struct opts *o)
-{
-	for (unsigned i = 0; i < o->n_nics; i++)
-		for (unsigned j = 0; j < i; j++) {
-			const struct opts_nic *a = &o->nic[j], *b = &o->nic[i];
-
-			if (!memcmp(a->mac, b->mac, 6))
-				return opts_fail(o,
-						 "--net: NICs %u and %u have the same MAC address "
-						 "%02x:%02x:%02x:%02x:%02x:%02x",
-						 j, i, b->mac[0], b->mac[1], b->mac[2], b->mac[3],
-						 b->mac[4], b->mac[5]);
-			if (a->ifname[0] && !strcmp(a->ifname, b->ifname))
-				return opts_fail(o, "--net: NICs %u and %u both want tap=%s", j, i,
-						 b->ifname);
-		}
 	return 0;
 }
 

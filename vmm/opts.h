@@ -6,7 +6,6 @@
 #ifndef DUET_OPTS_H
 #define DUET_OPTS_H
 
-#include <net/if.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -21,8 +20,9 @@ enum opts_model { OPTS_E1000, OPTS_VIRTIO };
 
 struct opts_nic {
 	enum opts_model model;
-	const char *backend;   /* net_open()'s kind: "tap", "null", "loop" */
-	char ifname[IFNAMSIZ]; /* of the tap */
+	const char *backend; /* net_open()'s kind: "tap", "null", "loop"... */
+	char arg[256];       /* and its argument: the tap's name... */
+	char pcap[256];      /* capture file; "": none */
 	uint8_t mac[6];
 	bool mac_given;
 	unsigned mtu;   /* 0: not given */

@@ -53,6 +53,7 @@ static const char help_run[] =
 	"                         above it in the list below. RUNG=on, =off: one of them,\n"
 	"                         after ladder=. poll-us=N: how long a worker with the\n"
 	"                         poll rung looks out in vain, 1 to 100000 (default 4000)\n"
+	"                         pcap=FILE: every frame, both ways, for Wireshark\n"
 	"                         exits: artificial exits for each frame the guest sends,\n"
 	"                         0 to 1000, to see what one more exit costs (default 0)\n"
 	"      --serial2 FILE     second serial port (ttyS1): its output goes to FILE;\n"

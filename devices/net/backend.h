@@ -34,6 +34,15 @@ unsigned net_needs(const struct virtio_net_hdr *h);
 int net_finish(struct net *n, unsigned can, net_send_fn send, const struct virtio_net_hdr *h,
 	       const struct iovec *iov, int cnt);
 
+/*
+ * A capture file (pcap.c), new or overwritten. NULL on failure, with the reason logged and
+ * *err set. The caller owns it: pcap_close(), NULL is fine.
+ */
+struct pcap *pcap_open(const char *path, int *err);
+void pcap_close(struct pcap *p);
+/* Record the first `len` bytes of a frame. False: the file did not take it. */
+bool pcap_frame(struct pcap *p, const struct iovec *iov, int cnt, size_t len);
+
 /* Attach to the tap `name` (tap_attach.c). Returns its descriptor, non-blocking and with
  * no offload on, and *vnet_hdr; or a negative errno, with the reason logged. */
 int tap_attach(const char *name, bool *vnet_hdr);

@@ -33,8 +33,18 @@ struct net *net_open(struct loop *l, const char *kind, const char *arg, int *err
 
 void net_close(struct net *n)
 {
-	if (n)
-		n->ops->destroy(n);
+	if (!n)
+		return;
+	pcap_close(n->pcap);
+	n->ops->destroy(n);
+}
+
+int net_capture(struct net *n, const char *path)
+{
+	int err = 0;
+
+	n->pcap = pcap_open(path, &err);
+	return err;
 }
 
 void net_attach(struct net *n, const struct net_client *c)
@@ -134,6 +144,23 @@ int net_finish(struct net *n, unsigned can, net_send_fn send, const struct virti
 	return net_finish_csum(n, send, h, iov, cnt);
 }
 
+static void net_record(struct net *n, const struct iovec *iov, int cnt, size_t len)
+{
+	if (!pcap_frame(n->pcap, iov, cnt, len))
+		counter_inc(&n->stat.pcap_lost);
+}
+
+/* Stands in for the backend's send() while frames are captured. */
+static int net_send_recorded(struct net *n, const struct virtio_net_hdr *h, const struct iovec *iov,
+			     int cnt)
+{
+	int err = n->ops->send(n, h, iov, cnt);
+
+	if (!err)
+		net_record(n, iov, cnt, iov_length(iov, cnt));
+	return err;
+}
+
 int net_send(struct net *n, const struct virtio_net_hdr *h, const struct iovec *iov, int cnt)
 {
 	size_t len;
@@ -146,7 +173,7 @@ int net_send(struct net *n, const struct virtio_net_hdr *h, const struct iovec *
 		return -EINVAL;
 	trace(NET, "%s: send %zu bytes, flags %#x gso %#x size %u", n->name, len, h->flags,
 	      h->gso_type, h->gso_size);
-	err = net_finish(n, n->tx_offload, n->ops->send, h, iov, cnt);
+	err = net_finish(n, n->tx_offload, n->pcap ? net_send_recorded : n->ops->send, h, iov, cnt);
 	trace(NET, "%s: sent, error %d", n->name, err);
 	return err;
 }
@@ -159,6 +186,8 @@ ssize_t net_recv(struct net *n, struct virtio_net_hdr *h, const struct iovec *io
 
 	if (len > 0)
 		counter_inc(&n->stat.rx_frames);
+	if (len > 0 && n->pcap)
+		net_record(n, iov, cnt, (size_t)len);
 	if (len)
 		trace(NET, "%s: recv %zd bytes", n->name, len);
 	return len;

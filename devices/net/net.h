@@ -34,6 +34,7 @@
 #define NET_FRAME_MIN 14               /* smallest: an Ethernet header */
 
 struct net;
+struct pcap;
 
 /* The NIC's side: called by the backend. */
 struct net_client {
@@ -76,7 +77,8 @@ struct net_ops {
 	X(rx_drops, "frames too long, or not as negotiated")                                       \
 	X(sw_frames, "frames cut into segments by offload.h")                                      \
 	X(sw_segments, "segments that made")                                                       \
-	X(sw_csum_bytes, "bytes checksummed by offload.h")
+	X(sw_csum_bytes, "bytes checksummed by offload.h")                                         \
+	X(pcap_lost, "frames that the capture file had no room for")
 
 struct net_stat {
 #define X(name, what) counter_t name;
@@ -92,6 +94,7 @@ struct net {
 	unsigned mtu;             /* of the host's interface; 0 when there is none */
 	struct net_client client; /* set by net_attach() before traffic */
 	struct net_stat stat;
+	struct pcap *pcap; /* NULL: frames are not captured */
 };
 
 /*
@@ -101,6 +104,10 @@ struct net {
  */
 struct net *net_open(struct loop *l, const char *kind, const char *arg, int *err);
 void net_close(struct net *n); /* after the loop has stopped; NULL is fine */
+
+/* Record every frame either way in a new capture file at `path`, before traffic. 0 or
+ * -errno, with the reason logged. */
+int net_capture(struct net *n, const char *path);
 
 void net_attach(struct net *n, const struct net_client *c);
 

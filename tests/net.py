@@ -1,0 +1,111 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""What a NIC can be joined to, and captures of it, by the binary: what is said, what is seen.
+
+usage: tests/net.py BUILD_DIR [NAME...]
+
+Each case runs a small guest on any /dev/kvm (guest/pvh/). What cannot be tested here is
+skipped and says why. Exit status 0: no failure.
+"""
+import json
+import os
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+
+import cli
+from cli import FRAMES, Skip, case, expect, need_kvm, need_root, refused, run
+
+cli.CASES.clear()   # its own are not ours
+
+
+def frames(*args, status=42, wrap=()):
+    """Run the guest that sends 5 frames on an e1000 and 3 on a virtio-net; what it said, and
+    the statistics of its NICs."""
+    need_kvm()
+    path = f"{cli.SCRATCH}/frames.json"
+    said = expect(run("run", "-k", FRAMES, "-m", "64M", *args, "--stats", path, wrap=wrap), status)
+    with open(path, encoding="utf-8") as f:
+        return said, json.load(f)["nics"]
+
+
+def pcap_read(path):
+    """The frames of a capture file."""
+    with open(path, "rb") as f:
+        data = f.read()
+    magic, major, minor, _, _, _, link = struct.unpack_from("=IHHiIII", data)
+    assert (magic, major, minor, link) == (0xa1b23c4d, 2, 4, 1), data[:24]
+    at, found = 24, []
+    while at < len(data):
+        _, nsec, caplen, length = struct.unpack_from("=IIII", data, at)
+        assert nsec < 10**9 and caplen == length and at + 16 + caplen <= len(data), at
+        found.append(data[at + 16:at + 16 + caplen])
+        at += 16 + caplen
+    return found
+
+
+@case
+def pcap():
+    """pcap= records what each NIC sends and gets, and none where it is off"""
+    a, b = f"{cli.SCRATCH}/a.pcap", f"{cli.SCRATCH}/b.pcap"
+    said, nics = frames("-n", f"e1000,null,pcap={a}", "-n", f"virtio,null,pcap={b}")
+    assert (len(pcap_read(a)), len(pcap_read(b))) == (5, 3), said
+    assert not any(n["backend_stats"]["pcap_lost"] for n in nics), nics
+    assert {len(f) for f in pcap_read(a) + pcap_read(b)} == {60}
+    os.unlink(a)
+    frames("-n", "e1000,null", "-n", f"virtio,null,pcap={b}")
+    assert not os.path.exists(a) and len(pcap_read(b)) == 3   # overwritten, not appended to
+
+
+@case
+def pcap_in_tshark():
+    """tshark reads a capture and finds nothing wrong with it"""
+    if not shutil.which("tshark"):
+        raise Skip("tshark is not installed")
+    path = f"{cli.SCRATCH}/t.pcap"
+    frames("-n", f"e1000,null,pcap={path}", "-n", "virtio,null")
+    r = subprocess.run(["tshark", "-r", path, "-T", "fields", "-e", "frame.len", "-e",
+                        "frame.time_epoch"], capture_output=True, text=True, check=False)
+    lines = [line.split() for line in r.stdout.splitlines()]
+    assert r.returncode == 0 and [w[0] for w in lines] == ["60"] * 5, r
+    assert lines == sorted(lines, key=lambda w: float(w[1])), lines
+    assert "cut short" not in r.stderr, r.stderr
+
+
+@case
+def pcap_disk_full():
+    """a file that cannot grow loses frames, which is said once and counted; the guest runs on"""
+    need_kvm()
+    path = f"{cli.SCRATCH}/short.pcap"
+    said = expect(run("run", "-k", FRAMES, "-m", "64M", "-n", f"e1000,null,pcap={path}", "-n",
+                      "virtio,null", "--stats-table", wrap=("prlimit", "--fsize=200")),
+                  42, r"net pcap_lost +3\b")
+    assert said.count("frames are missing") == 1, said
+    assert len(pcap_read(path)) == 2   # whole ones
+    need_root()
+    script = f'mount --make-rprivate / && mount -t tmpfs -o size=4k none {cli.SCRATCH} &&' \
+        f' head -c 4096 /dev/zero >{cli.SCRATCH}/ballast && exec "$@"'
+    expect(run("run", "-k", FRAMES, "-m", "64M", "-n", f"e1000,null,pcap={path}",
+               wrap=("unshare", "-m", "sh", "-c", script, "sh")), 2, "short.pcap", "No space left")
+
+
+@case
+def pcap_options():
+    """a capture file that cannot be written is said before the guest starts"""
+    refused("pcap")("run", "-k", FRAMES, "-n", "e1000,null,pcap=")
+    need_kvm()
+    expect(run("run", "-k", FRAMES, "-n", "e1000,null,pcap=/nonexistent/f"), 2, "/nonexistent/f",
+           "No such file")
+    path = f"{cli.SCRATCH}/one.pcap"
+    expect(run("run", "-k", FRAMES, "-n", f"e1000,null,pcap={path}", "-n",
+               f"virtio,null,pcap={path}"), 2, "one.pcap", "another NIC")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 2 or sys.argv[1] in ("-h", "--help"):
+        print(__doc__)
+        sys.exit(0 if len(sys.argv) > 1 else 2)
+    with tempfile.TemporaryDirectory() as cli.SCRATCH:
+        sys.exit(cli.main())
