@@ -103,6 +103,32 @@ def pcap_options():
                f"virtio,null,pcap={path}"), 2, "one.pcap", "another NIC")
 
 
+# --- a tap by descriptor --------------------------------------------------------------------
+
+HAND_OVER = """
+import fcntl, os, struct, sys
+os.dup2(os.open("/dev/net/tun", os.O_RDWR), 7)   # inheritable
+if sys.argv[1] != "-":
+    fcntl.ioctl(7, 0x400454ca, struct.pack("16sH22x", sys.argv[1].encode(), 0x5002))
+os.execvp(sys.argv[2], sys.argv[2:])
+"""
+
+
+@case
+def tap_by_descriptor():
+    """fd= takes a tap over, needs no privilege, and refuses what is none"""
+    need_root()
+    if not os.path.exists("/dev/net/tun"):
+        raise Skip("no /dev/net/tun")
+    hold = ("unshare", "-n", "python3", "-c", HAND_OVER)
+    drop = ("setpriv", "--bounding-set=-net_admin", "--inh-caps=-all")
+    said, nics = frames("-n", "e1000,fd=7", "-n", "virtio,null", wrap=(*hold, "tap0", *drop))
+    assert nics[0]["backend"] == "tap:tap0", said
+    need_kvm()
+    expect(run("run", "-k", FRAMES, "-n", "e1000,fd=7", wrap=(*hold, "-")), 3, "fd=7", "TUNSETIFF")
+    expect(run("run", "-k", FRAMES, "-n", "e1000,fd=99"), 3, "fd=99", "no such descriptor")
+
+
 if __name__ == "__main__":
     if len(sys.argv) < 2 or sys.argv[1] in ("-h", "--help"):
         print(__doc__)

@@ -44,6 +44,7 @@ static const char help_run[] =
 	"                         8. MODEL is e1000 (Intel 82540EM) or virtio\n"
 	"                         (virtio-net). BACKEND is one of\n"
 	"                           tap=IFNAME  a tap of this host\n"
+	"                           fd=N        a tap that descriptor N is attached to\n"
 	"                           null        takes all frames, sends none\n"
 	"                           loop        sends each frame back\n"
 	"                         mac: default 52:54:00:12:34:56 for the first, :57 for\n"

@@ -32,6 +32,17 @@ static int net_tap(struct opts *o, struct opts_nic *n, const char *val)
 	return net_backend(o, n, "tap");
 }
 
+static int net_fd(struct opts *o, struct opts_nic *n, const char *val)
+{
+	uint64_t fd;
+
+	if (opts_number(val, INT32_MAX, &fd) < 0 || fd < 3)
+		return opts_fail(o, "--net fd=%s: the number of an open descriptor, 3 or more",
+				 val);
+	snprintf(n->arg, sizeof(n->arg), "%d", (int)fd);
+	return net_backend(o, n, "fd");
+}
+
 static int net_null(struct opts *o, struct opts_nic *n, const char *val)
 {
 	(void)val;
@@ -106,9 +117,10 @@ static const struct {
 	bool value;
 	int (*set)(struct opts *o, struct opts_nic *n, const char *val);
 } net_keys[] = {
-	{ "tap", true, net_tap },      { "null", false, net_null },  { "loop", false, net_loop },
-	{ "mac", true, net_mac },      { "mtu", true, net_mtu },     { "ladder", true, net_ladder },
-	{ "poll-us", true, net_poll }, { "exits", true, net_exits }, { "pcap", true, net_pcap },
+	{ "tap", true, net_tap },       { "fd", true, net_fd },        { "null", false, net_null },
+	{ "loop", false, net_loop },    { "mac", true, net_mac },      { "mtu", true, net_mtu },
+	{ "ladder", true, net_ladder }, { "poll-us", true, net_poll }, { "exits", true, net_exits },
+	{ "pcap", true, net_pcap },
 };
 
 static int net_rung(struct opts *o, struct opts_nic *n, enum ladder_rung r, const char *val)
@@ -142,11 +154,12 @@ static int net_key(struct opts *o, struct opts_nic *n, char *word)
 	}
 	if (ladder_find(word) != RUNG_NR)
 		return net_rung(o, n, ladder_find(word), val);
-	return opts_fail(o,
-			 "--net: unknown key '%s'; known: tap=IFNAME, null, loop, mac=, mtu=, "
-			 "pcap=, exits=, "
-			 "ladder=, poll-us=, and the rungs of the ladder (duet run --help)",
-			 word);
+	return opts_fail(
+		o,
+		"--net: unknown key '%s'; known: tap=IFNAME, fd=N, null, loop, mac=, mtu=, "
+		"pcap=, exits=, "
+		"ladder=, poll-us=, and the rungs of the ladder (duet run --help)",
+		word);
 }
 
 static int net_model(struct opts *o, struct opts_nic *n, const char *word)
@@ -180,7 +193,10 @@ int opts_net(struct opts *o, const char *s)
 	if (ladder_conflict(n->rungs))
 		return opts_fail(o, "--net %s: %s", s, ladder_conflict(n->rungs));
 	if (!n->backend)
-		return opts_fail(o, "--net %s: no backend; add ,tap=IFNAME or ,null or ,loop", s);
+		return opts_fail(o,
+				 "--net %s: no backend; add ,tap=IFNAME or ,null or ,loop (duet "
+				 "run --help has more)",
+				 s);
 	if (!n->mac_given) {
 		memcpy(n->mac, opts_mac_base, 6);
 		n->mac[5] = (uint8_t)(n->mac[5] + o->n_nics);
@@ -201,10 +217,9 @@ int opts_check_nics(struct opts *o)
 						 "%02x:%02x:%02x:%02x:%02x:%02x",
 						 j, i, b->mac[0], b->mac[1], b->mac[2], b->mac[3],
 						 b->mac[4], b->mac[5]);
-			if (!strcmp(a->backend, "tap") && !strcmp(b->backend, "tap") &&
-			    !strcmp(a->arg, b->arg))
-				return opts_fail(o, "--net: NICs %u and %u both want tap=%s", j, i,
-						 b->arg);
+			if (a->arg[0] && !strcmp(a->backend, b->backend) && !strcmp(a->arg, b->arg))
+				return opts_fail(o, "--net: NICs %u and %u both want %s=%s", j, i,
+						 b->backend, b->arg);
 		}
 	return 0;
 }

@@ -14,9 +14,11 @@
 
 /*
  * The constructors behind net_open(), one per file. NULL on failure, with the reason
- * and the remedy logged and *err set. `arg` is the interface's name, or unused.
+ * and the remedy logged and *err set. `arg` is the
+ * interface's name, the descriptor's number, or unused.
  */
 struct net *net_tap_open(struct loop *l, const char *arg, int *err);
+struct net *net_fd_open(struct loop *l, const char *arg, int *err);
 struct net *net_null_open(struct loop *l, const char *arg, int *err);
 struct net *net_loop_open(struct loop *l, const char *arg, int *err);
 
@@ -46,5 +48,10 @@ bool pcap_frame(struct pcap *p, const struct iovec *iov, int cnt, size_t len);
 /* Attach to the tap `name` (tap_attach.c). Returns its descriptor, non-blocking and with
  * no offload on, and *vnet_hdr; or a negative errno, with the reason logged. */
 int tap_attach(const char *name, bool *vnet_hdr);
+
+/* Take over descriptor `fd`, attached to a tap by whoever launched us: the same, and the
+ * interface's name, with room for IFNAMSIZ. 0 or a negative errno, with the reason logged
+ * and the descriptor left alone. */
+int tap_adopt(int fd, char *name, bool *vnet_hdr);
 
 #endif

@@ -17,6 +17,7 @@ static const struct {
 	struct net *(*open)(struct loop *l, const char *arg, int *err);
 } net_kinds[] = {
 	{ "tap", net_tap_open },
+	{ "fd", net_fd_open },
 	{ "null", net_null_open },
 	{ "loop", net_loop_open },
 };
@@ -26,7 +27,7 @@ struct net *net_open(struct loop *l, const char *kind, const char *arg, int *err
 	for (size_t i = 0; i < ARRAY_SIZE(net_kinds); i++)
 		if (!strcmp(kind, net_kinds[i].kind))
 			return net_kinds[i].open(l, arg, err);
-	log_error("no network backend \"%s\": use tap, null or loop", kind);
+	log_error("no network backend \"%s\": use tap, fd, null or loop", kind);
 	*err = -EINVAL;
 	return NULL;
 }

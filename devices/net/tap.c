@@ -238,32 +238,44 @@ static void tap_query(struct tap *t)
 	close(sock);
 }
 
-struct net *net_tap_open(struct loop *l, const char *arg, int *err)
+/* The backend on an attached descriptor, which is its own, even on failure. */
+static struct net *tap_new(struct loop *l, int fd, const char *ifname, bool vnet_hdr, int *err)
 {
 	struct tap *t = calloc(1, sizeof(*t));
 
-	if (!t) {
-		log_error("%s: out of memory", arg);
-		*err = -ENOMEM;
-		return NULL;
-	}
-	t->fd = *err = tap_attach(arg, &t->vnet_hdr);
-	if (*err >= 0) {
-		*err = loop_fd_add(l, &t->f, t->fd, 0, tap_ready);
-		if (*err)
-			log_error("%s: cannot be watched: %s", arg, strerror(-*err));
-	}
+	*err = t ? loop_fd_add(l, &t->f, fd, 0, tap_ready) : -ENOMEM;
 	if (*err) {
-		if (t->fd >= 0)
-			close(t->fd);
+		log_error("%s: cannot be watched: %s", ifname, strerror(-*err));
+		close(fd);
 		free(t);
 		return NULL;
 	}
 	pthread_mutex_init(&t->watch_lock, NULL);
-	snprintf(t->net.name, sizeof(t->net.name), "tap:%s", arg);
+	snprintf(t->net.name, sizeof(t->net.name), "tap:%s", ifname);
+	t->fd = fd;
 	t->ifname = t->net.name + strlen("tap:");
+	t->vnet_hdr = vnet_hdr;
 	t->net.ops = &tap_ops;
-	t->net.tx_offload = t->vnet_hdr ? NET_OFF_ALL : 0;
+	t->net.tx_offload = vnet_hdr ? NET_OFF_ALL : 0;
 	tap_query(t);
 	return &t->net;
+}
+
+struct net *net_tap_open(struct loop *l, const char *arg, int *err)
+{
+	bool vnet_hdr;
+	int fd = tap_attach(arg, &vnet_hdr);
+
+	*err = fd;
+	return fd < 0 ? NULL : tap_new(l, fd, arg, vnet_hdr, err);
+}
+
+struct net *net_fd_open(struct loop *l, const char *arg, int *err)
+{
+	char ifname[IFNAMSIZ] = "";
+	int fd = atoi(arg);
+	bool vnet_hdr;
+
+	*err = tap_adopt(fd, ifname, &vnet_hdr);
+	return *err ? NULL : tap_new(l, fd, ifname, vnet_hdr, err);
 }

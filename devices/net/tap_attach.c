@@ -126,8 +126,10 @@ static int tap_ioctl(int fd, const char *name, const char *what, unsigned long r
  * yet (a persistent tap keeps what its last user had set). Whoever attaches first
  * decides on the header; only another queue of a multi_queue tap comes second. (That its
  * first user left IFF_NO_PI off cannot be seen: TUNGETIFF has IFF_NOFILTER in that bit.)
+ * `whose` and `cure` say whose doing it is when there is none.
  */
-static int tap_set_format(int fd, const char *name, bool *vnet_hdr)
+static int tap_set_format(int fd, const char *name, bool *vnet_hdr, const char *whose,
+			  const char *cure)
 {
 	struct ifreq ifr = { 0 };
 	int size = sizeof(struct virtio_net_hdr), little = 1;
@@ -137,9 +139,9 @@ static int tap_set_format(int fd, const char *name, bool *vnet_hdr)
 		return err;
 	*vnet_hdr = ifr.ifr_flags & IFF_VNET_HDR;
 	if (!*vnet_hdr)
-		log_warn("%s: another process has it open without vnet_hdr, so checksums and "
-			 "segments are made in software: give the guest a tap of its own",
-			 name);
+		log_warn("%s: %s without vnet_hdr, so checksums and segments are made in software: "
+			 "%s",
+			 name, whose, cure);
 	if (*vnet_hdr)
 		err = tap_ioctl(fd, name, "TUNSETVNETHDRSZ", TUNSETVNETHDRSZ, &size);
 	if (*vnet_hdr && !err)
@@ -164,7 +166,8 @@ int tap_attach(const char *name, bool *vnet_hdr)
 	fresh = tap_kind(name) == TAP_ABSENT;
 	err = tap_set_iff(fd, name);
 	if (!err)
-		err = tap_set_format(fd, name, vnet_hdr);
+		err = tap_set_format(fd, name, vnet_hdr, "another process has it open",
+				     "give the guest a tap of its own");
 	if (err) {
 		close(fd);
 		return err;
@@ -172,4 +175,50 @@ int tap_attach(const char *name, bool *vnet_hdr)
 	if (fresh)
 		log_info("%s: created; it goes when duet exits", name);
 	return fd;
+}
+
+/* Is it a tap's descriptor? *ifr then says which. Logs what it is instead. */
+static int tap_examine(int fd, struct ifreq *ifr)
+{
+	int flags = fcntl(fd, F_GETFL), err;
+
+	if (flags < 0) {
+		log_error("fd=%d: no such descriptor is open: hand over one that is attached to a "
+			  "tap",
+			  fd);
+		return -EBADF;
+	}
+	if (ioctl(fd, TUNGETIFF, ifr) < 0) {
+		err = errno == EBADFD ? -EBADFD : -ENOTTY;
+		log_error("fd=%d: %s", fd,
+			  err == -EBADFD ? "no interface is attached to it: TUNSETIFF comes first"
+					 : "not a tap's: open " TAP_DEV " and attach it");
+		return err;
+	}
+	if (!(ifr->ifr_flags & IFF_TAP)) {
+		log_error("fd=%d: %.*s is a tun, which has no Ethernet: hand over a tap", fd,
+			  IFNAMSIZ, ifr->ifr_name);
+		return -EINVAL;
+	}
+	if ((flags & O_ACCMODE) != O_RDWR) {
+		log_error("fd=%d: open one way only: open " TAP_DEV " for reading and writing", fd);
+		return -EACCES;
+	}
+	return 0;
+}
+
+int tap_adopt(int fd, char *name, bool *vnet_hdr)
+{
+	struct ifreq ifr = { 0 };
+	int err = tap_examine(fd, &ifr);
+
+	if (err)
+		return err;
+	snprintf(name, IFNAMSIZ, "%s", ifr.ifr_name);
+	if (fcntl(fd, F_SETFL, O_RDWR | O_NONBLOCK) < 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) < 0) {
+		err = errno;
+		log_error("fd=%d: %s", fd, strerror(err));
+		return -err;
+	}
+	return tap_set_format(fd, name, vnet_hdr, "handed over", "attach it with IFF_VNET_HDR");
 }
