@@ -9,7 +9,9 @@ skipped and says why. Exit status 0: no failure.
 """
 import json
 import os
+import re
 import shutil
+import socket
 import struct
 import subprocess
 import sys
@@ -127,6 +129,48 @@ def tap_by_descriptor():
     need_kvm()
     expect(run("run", "-k", FRAMES, "-n", "e1000,fd=7", wrap=(*hold, "-")), 3, "fd=7", "TUNSETIFF")
     expect(run("run", "-k", FRAMES, "-n", "e1000,fd=99"), 3, "fd=99", "no such descriptor")
+
+
+# --- sockets ----------------------------------------------------------------------------------
+
+@case
+def stream():
+    """stream= sends frames to a socket as QEMU and passt expect them"""
+    need_kvm()
+    path = f"{cli.SCRATCH}/qemu.sock"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        listener.bind(path)
+        listener.listen(1)
+        said, nics = frames("-n", f"e1000,stream={path}", "-n", "virtio,null")
+        with listener.accept()[0] as peer:
+            wire = b"".join(iter(lambda: peer.recv(65536), b""))
+    assert wire[:4] == struct.pack("!I", 60) and len(wire) == 5 * 64, wire
+    assert "in software: csum" in said, said
+    assert nics[0]["backend_stats"]["tx_frames"] == 5, nics
+    expect(run("run", "-k", FRAMES, "-n", f"e1000,stream={path}.no"), 3, "no such socket", "listen=")
+    expect(run("run", "-k", FRAMES, "-n", f"e1000,stream={path}"), 3, "nobody listens")
+
+
+@case
+def two_guests():
+    """one guest's listen= takes another's stream=, which leaves; the first runs on"""
+    path = f"{cli.SCRATCH}/joined.sock"
+    g = cli.Guest("-n", f"virtio,listen={path}")
+    g.read_until("ready")
+    expect(run("run", "-k", FRAMES, "-n", f"virtio,listen={path}"), 3, "taken")
+    frames("-n", f"e1000,stream={path}", "-n", "virtio,null")
+    g.send("q")
+    _, said = g.p.communicate(timeout=60)
+    assert g.p.returncode == 42 and not os.path.exists(path), said
+    assert re.search(r"a peer is connected\n(?s:.*)the peer closed the connection", said.decode())
+
+
+@case
+def socket_options():
+    """a socket's path that is none"""
+    for kind in ("stream", "listen"):
+        refused(f"{kind}=", "107")("run", "-k", FRAMES, "-n", f"e1000,{kind}=")
+        refused(f"{kind}=", "107")("run", "-k", FRAMES, "-n", f"e1000,{kind}=/{'x' * 107}")
 
 
 if __name__ == "__main__":

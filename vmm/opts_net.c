@@ -6,6 +6,7 @@
 #include <net/if.h>
 #include <string.h>
 
+#define OPTS_SOCKET_MAX   107 /* sockaddr_un, less its end */
 #define OPTS_MTU_MIN      68
 #define OPTS_MTU_MAX      65535
 #define OPTS_POLL_MAX     100000
@@ -41,6 +42,26 @@ static int net_fd(struct opts *o, struct opts_nic *n, const char *val)
 				 val);
 	snprintf(n->arg, sizeof(n->arg), "%d", (int)fd);
 	return net_backend(o, n, "fd");
+}
+
+/* Backends whose argument is a socket's path. */
+static int net_path(struct opts *o, struct opts_nic *n, const char *kind, const char *val)
+{
+	if (!*val || strlen(val) > OPTS_SOCKET_MAX)
+		return opts_fail(o, "--net %s=%s: a socket's path has 1 to %d characters", kind,
+				 val, OPTS_SOCKET_MAX);
+	snprintf(n->arg, sizeof(n->arg), "%s", val);
+	return net_backend(o, n, kind);
+}
+
+static int net_stream(struct opts *o, struct opts_nic *n, const char *val)
+{
+	return net_path(o, n, "stream", val);
+}
+
+static int net_listen(struct opts *o, struct opts_nic *n, const char *val)
+{
+	return net_path(o, n, "listen", val);
 }
 
 static int net_null(struct opts *o, struct opts_nic *n, const char *val)
@@ -117,10 +138,12 @@ static const struct {
 	bool value;
 	int (*set)(struct opts *o, struct opts_nic *n, const char *val);
 } net_keys[] = {
-	{ "tap", true, net_tap },       { "fd", true, net_fd },        { "null", false, net_null },
-	{ "loop", false, net_loop },    { "mac", true, net_mac },      { "mtu", true, net_mtu },
-	{ "ladder", true, net_ladder }, { "poll-us", true, net_poll }, { "exits", true, net_exits },
-	{ "pcap", true, net_pcap },
+	{ "tap", true, net_tap },       { "fd", true, net_fd },
+	{ "stream", true, net_stream }, { "listen", true, net_listen },
+	{ "null", false, net_null },    { "loop", false, net_loop },
+	{ "mac", true, net_mac },       { "mtu", true, net_mtu },
+	{ "ladder", true, net_ladder }, { "poll-us", true, net_poll },
+	{ "exits", true, net_exits },   { "pcap", true, net_pcap },
 };
 
 static int net_rung(struct opts *o, struct opts_nic *n, enum ladder_rung r, const char *val)
@@ -154,12 +177,12 @@ static int net_key(struct opts *o, struct opts_nic *n, char *word)
 	}
 	if (ladder_find(word) != RUNG_NR)
 		return net_rung(o, n, ladder_find(word), val);
-	return opts_fail(
-		o,
-		"--net: unknown key '%s'; known: tap=IFNAME, fd=N, null, loop, mac=, mtu=, "
-		"pcap=, exits=, "
-		"ladder=, poll-us=, and the rungs of the ladder (duet run --help)",
-		word);
+	return opts_fail(o,
+			 "--net: unknown key '%s'; known: tap=IFNAME, fd=N, stream=PATH, "
+			 "listen=PATH, null, loop, mac=, mtu=, "
+			 "pcap=, exits=, "
+			 "ladder=, poll-us=, and the rungs of the ladder (duet run --help)",
+			 word);
 }
 
 static int net_model(struct opts *o, struct opts_nic *n, const char *word)

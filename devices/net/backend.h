@@ -15,12 +15,14 @@
 /*
  * The constructors behind net_open(), one per file. NULL on failure, with the reason
  * and the remedy logged and *err set. `arg` is the
- * interface's name, the descriptor's number, or unused.
+ * interface's name, the descriptor's number, the socket's path, or unused.
  */
 struct net *net_tap_open(struct loop *l, const char *arg, int *err);
 struct net *net_fd_open(struct loop *l, const char *arg, int *err);
 struct net *net_null_open(struct loop *l, const char *arg, int *err);
 struct net *net_loop_open(struct loop *l, const char *arg, int *err);
+struct net *net_stream_open(struct loop *l, const char *arg, int *err);
+struct net *net_listen_open(struct loop *l, const char *arg, int *err);
 
 typedef int (*net_send_fn)(struct net *n, const struct virtio_net_hdr *h, const struct iovec *iov,
 			   int cnt);
@@ -35,6 +37,19 @@ unsigned net_needs(const struct virtio_net_hdr *h);
  */
 int net_finish(struct net *n, unsigned can, net_send_fn send, const struct virtio_net_hdr *h,
 	       const struct iovec *iov, int cnt);
+
+/* What stream_new() joins: a peer, or a place where one will come. */
+struct stream_config {
+	int fd;           /* connected stream socket, or -1 */
+	int listen_fd;    /* or this one, non-blocking; else -1 */
+	const char *name; /* of the backend, copied */
+	const char *lost; /* what it means when the peer is gone, for the message; static */
+};
+
+/* The backend on it; descriptors are its own, even on failure. Returns as net_open(). */
+struct net *stream_new(struct loop *l, const struct stream_config *c, int *err);
+/* Close a listening socket and remove it from the file system. */
+void stream_unlisten(int listen_fd);
 
 /*
  * A capture file (pcap.c), new or overwritten. NULL on failure, with the reason logged and

@@ -16,10 +16,8 @@ static const struct {
 	const char *kind;
 	struct net *(*open)(struct loop *l, const char *arg, int *err);
 } net_kinds[] = {
-	{ "tap", net_tap_open },
-	{ "fd", net_fd_open },
-	{ "null", net_null_open },
-	{ "loop", net_loop_open },
+	{ "tap", net_tap_open },   { "fd", net_fd_open },         { "null", net_null_open },
+	{ "loop", net_loop_open }, { "stream", net_stream_open }, { "listen", net_listen_open },
 };
 
 struct net *net_open(struct loop *l, const char *kind, const char *arg, int *err)
@@ -27,7 +25,7 @@ struct net *net_open(struct loop *l, const char *kind, const char *arg, int *err
 	for (size_t i = 0; i < ARRAY_SIZE(net_kinds); i++)
 		if (!strcmp(kind, net_kinds[i].kind))
 			return net_kinds[i].open(l, arg, err);
-	log_error("no network backend \"%s\": use tap, fd, null or loop", kind);
+	log_error("no network backend \"%s\": use tap, fd, null, loop, stream or listen", kind);
 	*err = -EINVAL;
 	return NULL;
 }
@@ -237,7 +235,7 @@ void net_log_offloads(const struct net *n, const char *nic, unsigned nic_rx, uns
 
 	log_info("%s on %s: transmit %s (in software: %s), receive %s (granted: %s)", nic, n->name,
 		 net_offload_names(nic_tx, tx, sizeof(tx)),
-		 net_offload_names(nic_tx & ~n->tx_offload, soft, sizeof(soft)),
+		 net_offload_names(nic_tx & (~n->tx_offload | n->tx_software), soft, sizeof(soft)),
 		 net_offload_names(nic_rx, rx, sizeof(rx)),
 		 net_offload_names(n->rx_offload & nic_rx, granted, sizeof(granted)));
 }

@@ -88,8 +88,9 @@ struct net_stat {
 
 struct net {
 	const struct net_ops *ops;
-	char name[64];            /* "tap:tap0", for messages */
+	char name[128];           /* "tap:tap0", for messages */
 	unsigned tx_offload;      /* NET_OFF_* that send() takes; fixed after open */
+	unsigned tx_software;     /* of those, what it finishes in software itself */
 	unsigned rx_offload;      /* NET_OFF_* granted last */
 	unsigned mtu;             /* of the host's interface; 0 when there is none */
 	struct net_client client; /* set by net_attach() before traffic */
@@ -99,7 +100,8 @@ struct net {
 
 /*
  * Open a backend: "tap" with `arg` the interface's name, "fd" with the number of a
- * descriptor, ours from then on, "null", "loop" (arg unused, may be NULL). NULL on failure, with
+ * descriptor, ours from then on, "stream" and "listen" with a socket's path, "null", "loop" (arg
+ * unused, may be NULL). NULL on failure, with
  * the reason and the remedy logged and *err (a negative errno) set. The caller owns the result:
  * net_close().
  */
