@@ -16,6 +16,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import time
 
 import cli
 from cli import FRAMES, Skip, case, expect, need_kvm, need_root, refused, run
@@ -171,6 +172,82 @@ def socket_options():
     for kind in ("stream", "listen"):
         refused(f"{kind}=", "107")("run", "-k", FRAMES, "-n", f"e1000,{kind}=")
         refused(f"{kind}=", "107")("run", "-k", FRAMES, "-n", f"e1000,{kind}=/{'x' * 107}")
+
+
+# --- passt --------------------------------------------------------------------------------------
+
+ROUTED = ("ip link set lo up && ip tuntap add up0 mode tap && ip addr add 10.9.0.2/24 dev up0 &&"
+          " ip link set up0 up && ip route add default via 10.9.0.1 &&")
+
+
+def passts():
+    """The passt processes of this test's scratch directory that are no zombies."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/cmdline", "rb") as f:
+                words = f.read().split(b"\0")
+            with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as f:
+                state = f.read().rsplit(")", 1)[1].split()[0]
+        except OSError:
+            continue
+        if words[0] == b"passt" and b"127.0.0.1/%d:22" % PORT in words and state not in "ZX":
+            found.append(pid)
+    return found
+
+
+PORT = 20000 + os.getpid() % 10000   # tells ours from other people's
+
+
+def need_passt():
+    """Skip where passt cannot be tried."""
+    need_root()
+    need_kvm()
+    if not shutil.which("passt"):
+        raise Skip("passt is not installed")
+    if not os.path.exists("/dev/net/tun"):
+        raise Skip("no /dev/net/tun")
+
+
+def gone():
+    """passt ends soon after our end of the socket is closed."""
+    for _ in range(100):
+        if not passts():
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"passt is still there: {passts()}")
+
+
+@case
+def user():
+    """user starts passt, which listens at forwarded ports and ends with duet, killed or not"""
+    need_passt()
+    wrap = ("unshare", "-n", "sh", "-c", ROUTED + ' exec "$@"', "sh")
+    net = f"virtio,user,hostfwd=tcp:{PORT}:22"
+    for end in ("q", "kill"):
+        g = cli.Guest("-n", net, wrap=wrap)
+        g.read_until("ready")
+        assert len(passts()) == 1
+        if end == "kill":
+            g.p.kill()
+        else:
+            g.send("q")
+        assert g.p.wait(30) == (42 if end == "q" else -9)
+        gone()
+    expect(run("run", "-k", FRAMES, "-n", "e1000,user,hostfwd=tcp:9.9.9.9:80:80", wrap=wrap), 3,
+           "passt could not start", "9.9.9.9/80:80")
+    gone()
+
+
+@case
+def user_without():
+    """user without passt, and where there is no network: what to do"""
+    need_kvm()
+    r = run("run", "-k", FRAMES, "-n", "e1000,user", env={"PATH": "/nonexistent"})
+    expect(r, 3, "apt install passt")
+    need_passt()
+    expect(run("run", "-k", FRAMES, "-n", "e1000,user", wrap=("unshare", "-n")), 3,
+           "passt could not start: .*nterface")
 
 
 if __name__ == "__main__":

@@ -117,6 +117,10 @@ START_TEST(nics_keep_their_order_and_get_addresses)
 	ck_assert_str_eq(o.nic[0].pcap, "");
 	ck_assert_int_eq(parse("run -k K -n e1000,null,pcap=/tmp/a=b"), 0);
 	ck_assert_str_eq(o.nic[0].pcap, "/tmp/a=b");
+	ck_assert_int_eq(parse("run -k K -n e1000,user,hostfwd=tcp:2222:22,hostfwd=udp:::1:5:6"),
+			 0);
+	ck_assert_str_eq(o.nic[0].backend, "user");
+	ck_assert_str_eq(o.nic[0].arg, "tcp:127.0.0.1/2222:22,udp:::1/5:6");
 }
 END_TEST
 
@@ -290,6 +294,18 @@ static const struct {
 	{ "run -k K -n e1000,fd=4294967299", "fd=4294967299", "3 or more" },
 	{ "run -k K -n e1000,fd=7 -n virtio,fd=07", "0 and 1", "fd=7" },
 	{ "run -k K -n e1000,fd=7,tap=tap0", "fd and tap", "one" },
+	{ "run -k K -n e1000,user=1", "user=1", "no value" },
+	{ "run -k K -n e1000,hostfwd=tcp:1:1,user", "hostfwd=tcp:1:1", "only after user" },
+	{ "run -k K -n e1000,tap=tap0,hostfwd=tcp:1:1", "hostfwd=tcp:1:1", "only after user" },
+	{ "run -k K -n e1000,user,hostfwd=", "hostfwd=", "tcp:PORT:GUESTPORT" },
+	{ "run -k K -n e1000,user,hostfwd=tcp", "hostfwd=tcp", "tcp:PORT:GUESTPORT" },
+	{ "run -k K -n e1000,user,hostfwd=tcp:", "hostfwd=tcp:", "tcp:PORT:GUESTPORT" },
+	{ "run -k K -n e1000,user,hostfwd=tcp:22", "hostfwd=tcp:22", "tcp:PORT:GUESTPORT" },
+	{ "run -k K -n e1000,user,hostfwd=sctp:1:1", "hostfwd=sctp:1:1", "tcp:PORT:GUESTPORT" },
+	{ "run -k K -n e1000,user,hostfwd=tcp:0:22", "hostfwd=tcp:0:22", "tcp:PORT:GUESTPORT" },
+	{ "run -k K -n e1000,user,hostfwd=tcp:1:65536", "tcp:1:65536", "tcp:PORT:GUESTPORT" },
+	{ "run -k K -n e1000,user,hostfwd=tcp::1:2", "tcp::1:2", "tcp:PORT:GUESTPORT" },
+	{ "run -k K -n e1000,user,hostfwd=tcp:a/b:1:2", "tcp:a/b:1:2", "tcp:PORT:GUESTPORT" },
 	{ "run -k K -n e1000,stream=", "stream=", "1 to 107" },
 	{ "run -k K -n e1000,listen", "listen", "value" },
 	{ "run -k K -n e1000,listen=/x -n virtio,listen=/x", "0 and 1", "listen=/x" },

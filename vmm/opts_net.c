@@ -64,6 +64,50 @@ static int net_listen(struct opts *o, struct opts_nic *n, const char *val)
 	return net_path(o, n, "listen", val);
 }
 
+static int net_user(struct opts *o, struct opts_nic *n, const char *val)
+{
+	(void)val;
+	return net_backend(o, n, "user");
+}
+
+/* PROTO:[ADDR:]PORT:PORT, from behind, as an address of IPv6 has colons too. */
+static bool net_forward(char *s, char *out, size_t size)
+{
+	char *guest = strrchr(s, ':'), *host, *addr;
+	uint64_t port;
+
+	if ((strncmp(s, "tcp:", 4) && strncmp(s, "udp:", 4)) || guest == s + 3)
+		return false;
+	*guest++ = '\0';
+	host = strrchr(s, ':');
+	*host++ = '\0';
+	addr = host == s + 4 ? (char *)"127.0.0.1" : s + 4;
+	if (!*addr || strpbrk(addr, "/ ") || opts_number(host, 65535, &port) < 0 || !port ||
+	    opts_number(guest, 65535, &port) < 0 || !port)
+		return false;
+	s[3] = '\0';
+	return (size_t)snprintf(out, size, "%s:%s/%s:%s", s, addr, host, guest) < size;
+}
+
+static int net_hostfwd(struct opts *o, struct opts_nic *n, const char *val)
+{
+	size_t used = strlen(n->arg);
+	char s[128];
+
+	if (!n->backend || strcmp(n->backend, "user") != 0)
+		return opts_fail(o, "--net hostfwd=%s: only after user", val);
+	if ((size_t)snprintf(s, sizeof(s), "%s", val) >= sizeof(s) || used + 1 >= sizeof(n->arg))
+		return opts_fail(o, "--net hostfwd=%.40s...: too long, or too many", val);
+	if (used)
+		n->arg[used++] = ',';
+	if (!net_forward(s, n->arg + used, sizeof(n->arg) - used))
+		return opts_fail(o,
+				 "--net hostfwd=%s: say tcp:PORT:GUESTPORT, or udp:, or "
+				 "tcp:ADDRESS:PORT:GUESTPORT",
+				 val);
+	return 0;
+}
+
 static int net_null(struct opts *o, struct opts_nic *n, const char *val)
 {
 	(void)val;
@@ -138,12 +182,13 @@ static const struct {
 	bool value;
 	int (*set)(struct opts *o, struct opts_nic *n, const char *val);
 } net_keys[] = {
-	{ "tap", true, net_tap },       { "fd", true, net_fd },
-	{ "stream", true, net_stream }, { "listen", true, net_listen },
-	{ "null", false, net_null },    { "loop", false, net_loop },
-	{ "mac", true, net_mac },       { "mtu", true, net_mtu },
-	{ "ladder", true, net_ladder }, { "poll-us", true, net_poll },
-	{ "exits", true, net_exits },   { "pcap", true, net_pcap },
+	{ "tap", true, net_tap },         { "fd", true, net_fd },
+	{ "stream", true, net_stream },   { "user", false, net_user },
+	{ "hostfwd", true, net_hostfwd }, { "listen", true, net_listen },
+	{ "null", false, net_null },      { "loop", false, net_loop },
+	{ "mac", true, net_mac },         { "mtu", true, net_mtu },
+	{ "ladder", true, net_ladder },   { "poll-us", true, net_poll },
+	{ "exits", true, net_exits },     { "pcap", true, net_pcap },
 };
 
 static int net_rung(struct opts *o, struct opts_nic *n, enum ladder_rung r, const char *val)
@@ -177,12 +222,13 @@ static int net_key(struct opts *o, struct opts_nic *n, char *word)
 	}
 	if (ladder_find(word) != RUNG_NR)
 		return net_rung(o, n, ladder_find(word), val);
-	return opts_fail(o,
-			 "--net: unknown key '%s'; known: tap=IFNAME, fd=N, stream=PATH, "
-			 "listen=PATH, null, loop, mac=, mtu=, "
-			 "pcap=, exits=, "
-			 "ladder=, poll-us=, and the rungs of the ladder (duet run --help)",
-			 word);
+	return opts_fail(
+		o,
+		"--net: unknown key '%s'; known: user, hostfwd=, tap=IFNAME, fd=N, stream=PATH, "
+		"listen=PATH, null, loop, mac=, mtu=, "
+		"pcap=, exits=, "
+		"ladder=, poll-us=, and the rungs of the ladder (duet run --help)",
+		word);
 }
 
 static int net_model(struct opts *o, struct opts_nic *n, const char *word)
@@ -216,10 +262,11 @@ int opts_net(struct opts *o, const char *s)
 	if (ladder_conflict(n->rungs))
 		return opts_fail(o, "--net %s: %s", s, ladder_conflict(n->rungs));
 	if (!n->backend)
-		return opts_fail(o,
-				 "--net %s: no backend; add ,tap=IFNAME or ,null or ,loop (duet "
-				 "run --help has more)",
-				 s);
+		return opts_fail(
+			o,
+			"--net %s: no backend; add ,user or ,tap=IFNAME or ,null or ,loop (duet "
+			"run --help has more)",
+			s);
 	if (!n->mac_given) {
 		memcpy(n->mac, opts_mac_base, 6);
 		n->mac[5] = (uint8_t)(n->mac[5] + o->n_nics);

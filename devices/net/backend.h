@@ -23,6 +23,7 @@ struct net *net_null_open(struct loop *l, const char *arg, int *err);
 struct net *net_loop_open(struct loop *l, const char *arg, int *err);
 struct net *net_stream_open(struct loop *l, const char *arg, int *err);
 struct net *net_listen_open(struct loop *l, const char *arg, int *err);
+struct net *net_user_open(struct loop *l, const char *arg, int *err);
 
 typedef int (*net_send_fn)(struct net *n, const struct virtio_net_hdr *h, const struct iovec *iov,
 			   int cnt);

@@ -18,6 +18,7 @@ static const struct {
 } net_kinds[] = {
 	{ "tap", net_tap_open },   { "fd", net_fd_open },         { "null", net_null_open },
 	{ "loop", net_loop_open }, { "stream", net_stream_open }, { "listen", net_listen_open },
+	{ "user", net_user_open },
 };
 
 struct net *net_open(struct loop *l, const char *kind, const char *arg, int *err)
@@ -25,7 +26,8 @@ struct net *net_open(struct loop *l, const char *kind, const char *arg, int *err
 	for (size_t i = 0; i < ARRAY_SIZE(net_kinds); i++)
 		if (!strcmp(kind, net_kinds[i].kind))
 			return net_kinds[i].open(l, arg, err);
-	log_error("no network backend \"%s\": use tap, fd, null, loop, stream or listen", kind);
+	log_error("no network backend \"%s\": use tap, fd, user, stream, listen, null or loop",
+		  kind);
 	*err = -EINVAL;
 	return NULL;
 }
