@@ -84,7 +84,7 @@ static int user_start(int fd, const char *arg)
 	char number[16], forwards[512];
 	char *argv[USER_ARGS_MAX] = { (char *)"passt", (char *)"--quiet", (char *)"--fd", number };
 	int out = memfd_create("passt", MFD_CLOEXEC), status = 0, err;
-	pid_t pid;
+	pid_t pid = -1;
 
 	snprintf(number, sizeof(number), "%d", fd);
 	snprintf(forwards, sizeof(forwards), "%s", arg ? arg : "");
