@@ -148,8 +148,12 @@ static const struct call {
 	{ "prctl", SYS_prctl, NONE, { PR_SET_DUMPABLE, 1 } },
 	{ "rt_sigaction", SYS_rt_sigaction, NONE, { SIGSYS, 1 } },
 	{ "sendto", SYS_sendto, NONE, { -1, 0, 0, 0, 4096, 16 } }, /* an address */
+	{ "recvfrom", SYS_recvfrom, NONE, { -1, 0, 0, 0, 4096, 0 } },
+	{ "accept4", SYS_accept4, NONE, { -1, 4096, 4096, 0 } },
 
-	{ "sendto", SYS_sendto, M | I, { -1, 0, 0, 0, 0, 0 } },
+	{ "sendto", SYS_sendto, DEVS, { -1, 0, 0, 0, 0, 0 } },
+	{ "recvfrom", SYS_recvfrom, DEVS, { -1, 0, 0, 0, 0, 0 } },
+	{ "accept4", SYS_accept4, I, { -1, 0, 0, 0 } },
 	{ "rt_sigaction", SYS_rt_sigaction, M, { SIGSYS, 0, 0, 8 } },
 	{ "prctl", SYS_prctl, ALL, { PR_GET_NAME, 4096 } },
 	{ "mmap", SYS_mmap, DEVS, { 0, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE, -1 } },
@@ -166,6 +170,7 @@ static const struct call {
 	{ "pread64", SYS_pread64, DEVS, { -1 } },
 	{ "write", SYS_write, ALL, { -1 } },
 	{ "writev", SYS_writev, ALL, { -1 } },
+	{ "pwritev", SYS_pwritev, DEVS, { -1 } },
 	{ "ftruncate", SYS_ftruncate, DEVS, { -1 } },
 	{ "lseek", SYS_lseek, DEVS, { -1 } },
 	{ "close", SYS_close, DEVS, { -1 } },

@@ -464,7 +464,6 @@ START_TEST(listener_takes_one_peer_after_the_other)
 	     "duet: warning: listen:%1$s: the peer closed the connection: frames are lost until "
 	     "another one comes\n");
 	leave();
-	ck_assert_int_eq(access(PATH, F_OK), -1);
 }
 END_TEST
 
@@ -525,6 +524,7 @@ START_TEST(socket_left_behind_is_replaced_and_a_live_one_is_not)
 	ck_assert_int_eq(err, -EADDRINUSE);
 	net_close(be);
 	be = NULL;
+	unlink(PATH);
 	fd = open(PATH, O_CREAT | O_WRONLY, 0600);
 	ck_assert_int_ge(fd, 0);
 	close(fd);

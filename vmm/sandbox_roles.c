@@ -66,6 +66,7 @@ static const struct {
 	{ SCMP_SYS(pread64), DEVS },
 	{ SCMP_SYS(write), ALL },
 	{ SCMP_SYS(writev), ALL },
+	{ SCMP_SYS(pwritev), DEVS }, /* captures */
 	{ SCMP_SYS(lseek), DEVS },
 	{ SCMP_SYS(ftruncate), DEVS },
 	{ SCMP_SYS(close), DEVS },
@@ -90,7 +91,10 @@ static const struct {
 	{ SCMP_SYS(mprotect), DEVS, NO_BITS(2, PROT_EXEC) },
 	{ SCMP_SYS(prctl), ALL, INT_IS(0, PR_GET_NAME) },
 	{ SCMP_SYS(rt_sigaction), M, IS_NULL(1) }, /* ask, but not change */
-	{ SCMP_SYS(sendto), M | I, IS_NULL(4) },   /* to the peer of a connected socket */
+	/* to and from the peer of a connected socket, and the next peer of one that listens */
+	{ SCMP_SYS(sendto), DEVS, IS_NULL(4) },
+	{ SCMP_SYS(recvfrom), DEVS, IS_NULL(4) },
+	{ SCMP_SYS(accept4), I, IS_NULL(1) },
 	/* a vCPU's thread, and the sidecars of whoever sends a frame */
 	{ SCMP_SYS(ioctl), I | V, IS_ALL(1, KVM_RUN) },
 	{ SCMP_SYS(ioctl), I | V, INT_IS(1, KVM_GET_REGS) },

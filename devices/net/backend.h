@@ -49,8 +49,6 @@ struct stream_config {
 
 /* The backend on it; descriptors are its own, even on failure. Returns as net_open(). */
 struct net *stream_new(struct loop *l, const struct stream_config *c, int *err);
-/* Close a listening socket and remove it from the file system. */
-void stream_unlisten(int listen_fd);
 
 /*
  * A capture file (pcap.c), new or overwritten. NULL on failure, with the reason logged and

@@ -353,7 +353,7 @@ static void stream_destroy(struct net *n)
 		close(s->fd);
 	if (s->listen_fd >= 0) {
 		loop_fd_del(&s->listener);
-		stream_unlisten(s->listen_fd);
+		close(s->listen_fd);
 	}
 	loop_event_destroy(&s->wake);
 	pthread_mutex_destroy(&s->lock);
@@ -404,7 +404,7 @@ struct net *stream_new(struct loop *l, const struct stream_config *c, int *err)
 	if (c->fd >= 0)
 		close(c->fd);
 	if (c->listen_fd >= 0)
-		stream_unlisten(c->listen_fd);
+		close(c->listen_fd);
 	free(s);
 	return NULL;
 }

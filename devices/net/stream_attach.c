@@ -130,16 +130,6 @@ static int stream_listen(const char *path)
 	return -err;
 }
 
-void stream_unlisten(int listen_fd)
-{
-	struct sockaddr_un sa = { 0 };
-	socklen_t len = sizeof(sa) - 1; /* leaves the path terminated */
-
-	if (getsockname(listen_fd, (struct sockaddr *)&sa, &len) == 0 && sa.sun_path[0])
-		unlink(sa.sun_path);
-	close(listen_fd);
-}
-
 struct net *net_listen_open(struct loop *l, const char *arg, int *err)
 {
 	struct stream_config c = { .fd = -1 };
