@@ -82,9 +82,8 @@ def pcap_disk_full():
     """a file that cannot grow loses frames, which is said once and counted; the guest runs on"""
     need_kvm()
     path = f"{cli.SCRATCH}/short.pcap"
-    # The sandbox compiles its filters by way of files, which may not be so small.
     said = expect(run("run", "-k", FRAMES, "-m", "64M", "-n", f"e1000,null,pcap={path}", "-n",
-                      "virtio,null", "--stats-table", "--sandbox", "off", wrap=("prlimit", "--fsize=200")),
+                      "virtio,null", "--stats-table", wrap=("prlimit", "--fsize=200")),
                   42, r"net pcap_lost +3\b")
     assert said.count("frames are missing") == 1, said
     assert len(pcap_read(path)) == 2   # whole ones

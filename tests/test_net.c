@@ -36,7 +36,8 @@ START_TEST(unknown_kind_is_refused_with_the_known_ones_named)
 	grab_start(&g);
 	ck_assert_ptr_null(net_open(NULL, "vhost", "x", &err));
 	ck_assert_str_eq(grab_stop(&g),
-			 "duet: no network backend \"vhost\": use tap, null or loop\n");
+			 "duet: no network backend \"vhost\": use tap, fd, user, stream, "
+			 "listen, null or loop\n");
 	ck_assert_int_eq(err, -EINVAL);
 	net_close(NULL);
 }

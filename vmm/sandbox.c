@@ -14,6 +14,8 @@
 #include "vmm/log.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/bpf_common.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <pthread.h>
@@ -21,9 +23,7 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -130,22 +130,26 @@ static void sandbox_catch(void)
 
 /* --- filters ----------------------------------------------------------------------------- */
 
-/* The program that libseccomp has made of `ctx`; by way of a file, as it knows no other. */
+/* The program that libseccomp has made of `ctx`. It only writes it to a descriptor: a pipe,
+ * which holds 64 KiB at least, as a file is subject to the user's limit on file sizes. */
 static int sandbox_export(scmp_filter_ctx ctx, struct sock_fprog *prog)
 {
-	int fd = memfd_create("filter", MFD_CLOEXEC), err = fd < 0 ? -errno : 0;
-	struct stat st = { 0 };
+	size_t most = BPF_MAXINSNS * sizeof(*prog->filter);
+	int fd[2], err;
+	ssize_t got;
 
-	if (!err)
-		err = seccomp_export_bpf(ctx, fd);
-	if (!err && fstat(fd, &st) < 0)
+	prog->filter = malloc(most);
+	if (!prog->filter)
+		return -ENOMEM;
+	if (pipe2(fd, O_CLOEXEC | O_NONBLOCK) < 0)
+		return -errno;
+	err = seccomp_export_bpf(ctx, fd[1]);
+	got = err ? 0 : read(fd[0], prog->filter, most);
+	if (got < 0)
 		err = -errno;
-	prog->len = (unsigned short)((size_t)st.st_size / sizeof(*prog->filter));
-	prog->filter = malloc((size_t)st.st_size + 1);
-	if (!err && (!prog->filter || pread(fd, prog->filter, (size_t)st.st_size, 0) != st.st_size))
-		err = -ENOMEM;
-	if (fd >= 0)
-		close(fd);
+	prog->len = (unsigned short)((size_t)MAX(got, 0) / sizeof(*prog->filter));
+	close(fd[0]);
+	close(fd[1]);
 	return err;
 }
 

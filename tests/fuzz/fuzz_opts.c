@@ -54,7 +54,8 @@ static void check_nic(const struct opts_nic *n)
 		   "rungs that the model has not");
 	FUZZ_CHECK(!n->mtu || (n->mtu >= 68 && n->mtu <= 65535), "mtu %u", n->mtu);
 	FUZZ_CHECK(n->poll_us, "polling for no time");
-	FUZZ_CHECK(memchr(n->ifname, '\0', sizeof(n->ifname)), "an endless name");
+	FUZZ_CHECK(memchr(n->arg, '\0', sizeof(n->arg)) && memchr(n->pcap, '\0', sizeof(n->pcap)),
+		   "an endless name");
 }
 
 static void check_run(const struct opts *o)
