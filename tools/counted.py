@@ -5,7 +5,7 @@ tools/determinism and tools/regress have in common.
 One guest boot holds both NICs and does fixed amounts of the five workloads, nothing by the clock.
 A result is one object; nothing in it depends on the host or on the time of day:
 
-    schema    1
+    schema    2
     versions  what the figures hang on besides the source: kernel, qemu, compiler, libc
     options   rounds, amounts (per workload), net (a NIC each), phase, vmm: "duet" or "qemu"
     events    the guest's JSON lines as they came (guest/agent.c), then duet's "stats"
@@ -28,7 +28,7 @@ import time
 import duetlib
 from duetlib import BUILD, GUEST, ROOT, Fail, of_kind
 
-SCHEMA = 1
+SCHEMA = 2
 SMALL = {"tcp_out": "1M", "tcp_in": "1M", "tcp_rr": "200", "udp_out": "500", "udp_in": "500"}
 NETS = ("e1000", "virtio")
 STAGE_SECONDS = 300     # of this machine's time, for one run or the boot: the watchdog's patience
