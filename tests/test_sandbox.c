@@ -498,6 +498,14 @@ static void child_becomes_another(void)
 	_exit(ok ? GONE_ON : 1);
 }
 
+/* ThreadSanitizer has a thread of its own from the start, which keeps its capabilities: there
+ * glibc's setgroups(), which is to do the same in all threads, aborts. */
+#if defined(__SANITIZE_THREAD__)
+#define ALONE false
+#else
+#define ALONE true
+#endif
+
 /* Whoever has no privileges cannot do either, and is told so. */
 static void child_is_refused(void)
 {
@@ -517,7 +525,9 @@ START_TEST(privileges_are_given_up)
 	char said[1024];
 
 	ck_assert_int_eq(WEXITSTATUS(in_child(child_drops_all, said, sizeof(said))), GONE_ON);
-	ck_assert_int_eq(WEXITSTATUS(in_child(child_is_refused, said, sizeof(said))), GONE_ON);
+	if (ALONE)
+		ck_assert_int_eq(WEXITSTATUS(in_child(child_is_refused, said, sizeof(said))),
+				 GONE_ON);
 	if (!geteuid())
 		ck_assert_int_eq(WEXITSTATUS(in_child(child_becomes_another, said, sizeof(said))),
 				 GONE_ON);
