@@ -119,11 +119,11 @@ ssize_t vnet_rx_read(struct vnet *v, struct virtio_net_hdr *h, int *cnt)
 			  NET_IOV_MAX);
 	ssize_t len;
 
+	if (first)
+		rx->payload[n++] = (struct iovec){ v->bounce, sizeof(v->bounce) };
 	*cnt = n;
 	if (!nic_has(&v->nic, RUNG_ZERO_COPY))
 		return vnet_rx_bounce(v, h, rx->payload, n);
-	if (first)
-		rx->payload[n++] = (struct iovec){ v->bounce, sizeof(v->bounce) };
 	len = net_recv(v->nic.be, h, rx->payload, n);
 	if (len > 0 && VNET_HDR_LEN + (size_t)len <= rx->chain[0].in_len)
 		rx->small++;

@@ -81,9 +81,28 @@ START_TEST(longer_frame_that_meets_too_little_room_is_lost_alone)
 }
 END_TEST
 
+/* The filter has to see the whole header, however little of it the first buffer takes. */
+START_TEST(address_is_known_when_the_first_buffer_ends_within_it)
+{
+	struct nic_rig *r = rig(MANY + 8);
+
+	receive_small(r, MANY);
+	r->drv->post_rx_at(r, rig_rx_buf(r, 0), 16); /* its turn comes behind the eight */
+	for (unsigned i = 1; i < MANY; i++)
+		r->drv->post_rx_at(r, rig_rx_buf(r, i), BUFFER);
+	r->drv->kick_rx(r);
+	for (unsigned i = 0; i < 12; i++)
+		receive(r, SMALL, i);
+	ck_assert_uint_eq(rig_stat(r, rx_filtered), 0);
+	ck_assert_uint_eq(rig_stat(r, rx_frames), MANY + 12);
+	nic_rig_free(r);
+}
+END_TEST
+
 static const struct test_entry tests[] = {
 	T(longer_frame_after_many_small_ones_is_whole),
 	T(longer_frame_that_meets_too_little_room_is_lost_alone),
+	T(address_is_known_when_the_first_buffer_ends_within_it),
 };
 
 CHECK_MAIN("virtio-net window", tests)
