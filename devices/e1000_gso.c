@@ -25,8 +25,6 @@
 
 #include <string.h>
 
-#define E1000_PLAN_DOUBT 32 /* finished frames in a row until no large one is expected */
-
 bool e1000_rx_waits(const struct e1000 *e)
 {
 	return e->rx.held || e->rx.gso.open;
@@ -190,7 +188,7 @@ static void e1000_finished_arrived(struct e1000 *e, size_t len)
 
 	in->len = len;
 	in->straight = p->slots && len <= p->first;
-	if (++p->finished > E1000_PLAN_DOUBT || (p->slots && !in->straight))
+	if (++p->finished > NIC_DOUBT || (p->slots && !in->straight))
 		p->mss = 0;
 	if (in->straight) {
 		in->iov = rx->buf + rx->next;

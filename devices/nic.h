@@ -27,6 +27,10 @@
 #include "devices/pci.h"
 #include "vmm/trace.h"
 
+/* Small frames in a row until neither model expects a large one, for which there is more to
+ * prepare: what is read then is read into less. */
+#define NIC_DOUBT 32
+
 /* name, meaning. Written by the holder of nic.work, but for kicks that exit and irqs
  * (nic.lock) and guest_faults (nic_guest_fault() only). */
 #define NIC_STATS(X)                                                                               \

@@ -11,8 +11,6 @@
 #include <errno.h>
 #include <string.h>
 
-#define VNET_SMALL 32 /* frames in a row that fitted one chain, until no larger one is expected */
-
 /*
  * A driver may never post room for 64 KiB, so short of that we go on with what is there
  * and a frame that does not fit is lost. But if it has had the room before and is down to
@@ -113,7 +111,7 @@ static ssize_t vnet_rx_spill(struct vnet *v, ssize_t len, size_t room)
 ssize_t vnet_rx_read(struct vnet *v, struct virtio_net_hdr *h, int *cnt)
 {
 	struct vnet_rx *rx = &v->rx;
-	bool first = rx->small >= VNET_SMALL && rx->n > 1 && nic_has(&v->nic, RUNG_ZERO_COPY);
+	bool first = rx->small >= NIC_DOUBT && rx->n > 1 && nic_has(&v->nic, RUNG_ZERO_COPY);
 	size_t room = first ? rx->chain[0].in_len : rx->bytes;
 	int n = iov_slice(rx->iov, (int)rx->n_iov, VNET_HDR_LEN, room - VNET_HDR_LEN, rx->payload,
 			  NET_IOV_MAX);

@@ -14,8 +14,7 @@
 
 /*
  * The constructors behind net_open(), one per file. NULL on failure, with the reason
- * and the remedy logged and *err set. `arg` is the
- * interface's name, the descriptor's number, the socket's path, or unused.
+ * and the remedy logged and *err set. `arg` is as net_open() says.
  */
 struct net *net_tap_open(struct loop *l, const char *arg, int *err);
 struct net *net_fd_open(struct loop *l, const char *arg, int *err);

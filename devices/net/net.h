@@ -99,12 +99,11 @@ struct net {
 };
 
 /*
- * Open a backend: "tap" with `arg` the interface's name, "fd" with the number of a
- * descriptor, ours from then on, "stream" and "listen" with a socket's path, "user" with its port
- * forwards (passt's words, each behind "tcp:" or "udp:", commas between), "null", "loop" (arg
- * unused, may be NULL). NULL on failure, with
- * the reason and the remedy logged and *err (a negative errno) set. The caller owns the result:
- * net_close().
+ * Open a backend: "tap" with `arg` the interface's name, "fd" with the number of a descriptor,
+ * ours from then on, "stream" and "listen" with a socket's path, "user" with its port forwards
+ * (passt's words, each behind "tcp:" or "udp:", commas between), "null" and "loop" (arg unused,
+ * may be NULL). NULL on failure, with the reason and the remedy logged and *err (a negative
+ * errno) set. The caller owns the result: net_close().
  */
 struct net *net_open(struct loop *l, const char *kind, const char *arg, int *err);
 void net_close(struct net *n); /* after the loop has stopped; NULL is fine */
