@@ -4,7 +4,6 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <inttypes.h>
 #include <string.h>
 
 #define NIC_STREAM 16   /* wake-ups that are looked at together; frames to be a stream */
@@ -156,14 +155,6 @@ static void nic_count(struct nic *n, struct nic_counts *s)
 	lock_drop(&n->work);
 }
 
-static void nic_lock_json(const char *name, const struct lock *l, struct json *j)
-{
-	json_open(j, name, '{');
-	json_u64(j, "contended", counter_get(&l->contended));
-	json_u64(j, "wait_ns", acct_ns(counter_get(&l->ticks)));
-	json_close(j, '}');
-}
-
 /* A ratio of counters, where there is one. */
 static void nic_ratio_json(const char *name, const counter_t *a, const counter_t *b, struct json *j)
 {
@@ -203,10 +194,7 @@ void nic_stats_json(struct nic *n, struct json *j)
 #undef X
 	json_close(j, '}');
 	nic_ratios_json(&s, j);
-	json_open(j, "locks", '{');
-	nic_lock_json("work", &n->work, j);
-	nic_lock_json("lock", &n->lock, j);
-	json_close(j, '}');
+	locks_json(&n->work, &n->lock, j);
 	json_open(j, "registers", '[');
 	n->ops->accounts(n, access_json, j);
 	json_close(j, ']');
@@ -214,24 +202,16 @@ void nic_stats_json(struct nic *n, struct json *j)
 		n->ops->stats(n, j);
 }
 
-static void nic_counter_print(const char *name, const char *what, const counter_t *c, FILE *f)
-{
-	if (counter_get(c))
-		fprintf(f, "  %-16s %12" PRIu64 "  %s\n", name, counter_get(c), what);
-}
-
 void nic_stats_print(struct nic *n, FILE *f)
 {
 	fprintf(f, "%s (%s on %s)\n", n->cfg.name, n->ops->model, n->be->name);
-#define X(name, what) nic_counter_print(#name, what, &n->stat.name, f);
+#define X(name, what) counter_print(#name, what, &n->stat.name, f);
 	NIC_STATS(X)
 #undef X
-#define X(name, what) nic_counter_print("net " #name, what, &n->be->stat.name, f);
+#define X(name, what) counter_print("net " #name, what, &n->be->stat.name, f);
 	NET_STATS(X)
 #undef X
-	fprintf(f, "  %-16s %12" PRIu64 "  times contended, %.1f us in all\n", "work and lock",
-		counter_get(&n->work.contended) + counter_get(&n->lock.contended),
-		(double)acct_ns(counter_get(&n->work.ticks) + counter_get(&n->lock.ticks)) / 1e3);
+	locks_print(&n->work, &n->lock, f);
 	access_print_head(f, "register");
 	n->ops->accounts(n, access_print, f);
 }

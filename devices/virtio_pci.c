@@ -517,7 +517,8 @@ static void virtio_pci_caps_add(struct virtio_pci *vp)
 	virtio_pci_cap_add(vp, VIRTIO_PCI_CAP_NOTIFY_CFG, VP_NOTIFY, vp->n_queues * VP_NOTIFY_MULT,
 			   4, VP_NOTIFY_MULT);
 	virtio_pci_cap_add(vp, VIRTIO_PCI_CAP_ISR_CFG, VP_ISR, 1, 0, 0);
-	virtio_pci_cap_add(vp, VIRTIO_PCI_CAP_DEVICE_CFG, VP_DEVICE, vp->config_len, 0, 0);
+	if (vp->config_len)
+		virtio_pci_cap_add(vp, VIRTIO_PCI_CAP_DEVICE_CFG, VP_DEVICE, vp->config_len, 0, 0);
 	vp->window = virtio_pci_cap_add(vp, VIRTIO_PCI_CAP_PCI_CFG, 0, 0, 4, 0);
 	wmask = vp->pci->wmask + vp->window;
 	wmask[VIRTIO_PCI_CAP_BAR] = 0xff;
@@ -527,9 +528,10 @@ static void virtio_pci_caps_add(struct virtio_pci *vp)
 static int virtio_pci_doorbells_add(struct virtio_pci *vp)
 {
 	struct region *r = &vp->pci->bar[VP_BAR].region;
+	struct loop *l = vp->loop ? vp->loop : vp->m->loop;
 
 	for (unsigned i = 0; i < vp->n_queues; i++) {
-		int err = loop_event_init(vp->m->loop, &vp->q[i].kick, virtio_pci_kicked);
+		int err = loop_event_init(l, &vp->q[i].kick, virtio_pci_kicked);
 
 		if (err)
 			return err;

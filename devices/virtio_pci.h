@@ -47,7 +47,7 @@ struct virtio_pci_ops {
 	/* Back to the state before the driver came. Queues are disabled when this returns
 	 * to the caller. work held, so no frame is in flight. */
 	void (*reset)(void *dev);
-	/* The doorbell of queue `q` rang. I/O thread, no lock held. */
+	/* The doorbell of queue `q` rang. Thread of the device's loop, no lock held. */
 	void (*kick)(void *dev, unsigned q);
 	/* The same for a queue in rung_at, on the thread of the vCPU that rang. */
 	void (*rung)(void *dev, unsigned q);
@@ -75,12 +75,13 @@ struct virtio_pci {
 	struct machine *m;
 	struct pci_dev *pci;
 	struct lock *work, *lock;
-	uint64_t offered; /* feature bits; VERSION_1 among them */
+	struct loop *loop; /* whose thread hears doorbells; NULL: the machine's */
+	uint64_t offered;  /* feature bits; VERSION_1 among them */
 	unsigned n_queues;
 	uint32_t rung_at; /* BIT(queue): the vCPU that rings it calls ops->rung() */
 	uint16_t queue_max[VIRTIO_PCI_QUEUES]; /* largest sizes, powers of two */
 	uint8_t *config;                       /* device configuration structure; lock */
-	unsigned config_len;
+	unsigned config_len;                   /* 0: there is none */
 	/* fixed by virtio_pci_init(): */
 	uint8_t window; /* offset of the PCI_CFG capability */
 	bool has_msix;  /* false: the machine has no vectors left */

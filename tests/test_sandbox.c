@@ -33,10 +33,8 @@
 #define GONE_ON 42 /* exit status of a child whose calls all went through */
 
 static const char *const roles[SANDBOX_ROLES] = {
-	[SANDBOX_MAIN] = "main",
-	[SANDBOX_IO] = "io",
-	[SANDBOX_WATCHER] = "watcher",
-	[SANDBOX_VCPU] = "vcpu0",
+	[SANDBOX_MAIN] = "main",       [SANDBOX_IO] = "io",      [SANDBOX_DISK] = "disk0",
+	[SANDBOX_WATCHER] = "watcher", [SANDBOX_VCPU] = "vcpu0",
 };
 
 /* --- a child process --- */
@@ -107,10 +105,11 @@ static int in_child(void (*run)(void), char *said, size_t size)
 
 #define M    BIT(SANDBOX_MAIN)
 #define I    BIT(SANDBOX_IO)
+#define D    BIT(SANDBOX_DISK)
 #define W    BIT(SANDBOX_WATCHER)
 #define V    BIT(SANDBOX_VCPU)
 #define DEVS (M | I | V)
-#define ALL  (M | I | W | V)
+#define ALL  (M | I | D | W | V)
 #define NONE 0
 
 #define NOWHERE ((long)"/nonexistent/path") /* should one ever get through */
@@ -159,25 +158,29 @@ static const struct call {
 	{ "mmap", SYS_mmap, DEVS, { 0, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE, -1 } },
 	{ "mprotect", SYS_mprotect, DEVS, { 4096, 4096, PROT_READ | PROT_WRITE } },
 	{ "ioctl", SYS_ioctl, I | V, { -1, KVM_RUN } },
-	{ "ioctl", SYS_ioctl, DEVS, { -1, KVM_IRQ_LINE } },
+	{ "ioctl", SYS_ioctl, DEVS | D, { -1, KVM_IRQ_LINE } },
 	{ "ioctl", SYS_ioctl, DEVS, { -1, KVM_SET_USER_MEMORY_REGION } },
 	{ "ioctl", SYS_ioctl, DEVS, { -1, TUNSETOFFLOAD } },
 	{ "ioctl", SYS_ioctl, ALL, { -1, TCSETS } },
 	/* musl's ioctl() takes an int, whose sign fills the upper half; the kernel drops it. */
-	{ "ioctl", SYS_ioctl, DEVS, { -1, (int)KVM_SET_GSI_ROUTING | ~0xffffffffl } },
-	{ "read", SYS_read, DEVS, { -1 } },
+	{ "ioctl", SYS_ioctl, DEVS | D, { -1, (int)KVM_SET_GSI_ROUTING | ~0xffffffffl } },
+	{ "read", SYS_read, DEVS | D, { -1 } },
 	{ "readv", SYS_readv, DEVS, { -1 } },
 	{ "pread64", SYS_pread64, DEVS, { -1 } },
 	{ "write", SYS_write, ALL, { -1 } },
 	{ "writev", SYS_writev, ALL, { -1 } },
-	{ "pwritev", SYS_pwritev, DEVS, { -1 } },
+	{ "pwritev", SYS_pwritev, DEVS | D, { -1 } },
 	{ "ftruncate", SYS_ftruncate, DEVS, { -1 } },
 	{ "lseek", SYS_lseek, DEVS, { -1 } },
 	{ "close", SYS_close, DEVS, { -1 } },
 	{ "poll", SYS_poll, M | I, { 0, 0, 0 } },
-	{ "epoll_wait", SYS_epoll_wait, I, { -1 } },
+	{ "epoll_wait", SYS_epoll_wait, I | D, { -1 } },
 	{ "epoll_ctl", SYS_epoll_ctl, DEVS, { -1 } },
 	{ "timerfd_settime", SYS_timerfd_settime, DEVS, { -1 } },
+	{ "preadv", SYS_preadv, D, { -1 } },
+	{ "fdatasync", SYS_fdatasync, D, { -1 } },
+	{ "fallocate", SYS_fallocate, D, { -1 } },
+	{ "getrandom", SYS_getrandom, I, { 0 } },
 	{ "futex", SYS_futex, ALL, { 0, FUTEX_WAKE } },
 	{ "sched_yield", SYS_sched_yield, W, { 0 } },
 	{ "brk", SYS_brk, DEVS, { 0 } },

@@ -122,3 +122,26 @@ void lock_drop(struct lock *l)
 {
 	pthread_mutex_unlock(&l->mutex);
 }
+
+static void lock_json(const char *name, const struct lock *l, struct json *j)
+{
+	json_open(j, name, '{');
+	json_u64(j, "contended", counter_get(&l->contended));
+	json_u64(j, "wait_ns", acct_ns(counter_get(&l->ticks)));
+	json_close(j, '}');
+}
+
+void locks_json(const struct lock *work, const struct lock *lock, struct json *j)
+{
+	json_open(j, "locks", '{');
+	lock_json("work", work, j);
+	lock_json("lock", lock, j);
+	json_close(j, '}');
+}
+
+void locks_print(const struct lock *work, const struct lock *lock, FILE *f)
+{
+	fprintf(f, "  %-16s %12" PRIu64 "  times contended, %.1f us in all\n", "work and lock",
+		counter_get(&work->contended) + counter_get(&lock->contended),
+		(double)acct_ns(counter_get(&work->ticks) + counter_get(&lock->ticks)) / 1e3);
+}

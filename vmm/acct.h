@@ -95,4 +95,8 @@ void lock_destroy(struct lock *l);
 void lock_take(struct lock *l);
 void lock_drop(struct lock *l);
 
+/* A device's two locks: an object "locks" in an open one; a line of a table. */
+void locks_json(const struct lock *work, const struct lock *lock, struct json *j);
+void locks_print(const struct lock *work, const struct lock *lock, FILE *f);
+
 #endif

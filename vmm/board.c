@@ -4,8 +4,9 @@
  * bottom and taken apart from bottom to top; nothing else registers anything.
  *
  * Threads: main (waits for a stop or a signal), "io" (runs the loop: NICs, console,
- * timers), "vcpu0".. (the guest). They end in the order vCPUs, loop; only then are
- * devices destroyed, so no device needs to guard against a late caller.
+ * timers), "disk0".. (one for each), "vcpu0".. (the guest). They end in the order vCPUs,
+ * disks, loop; only then are devices destroyed, so no device needs to guard against a late
+ * caller.
  */
 #include "vmm/board.h"
 
@@ -300,8 +301,9 @@ static int make_nic(struct board *b, unsigned i)
 		return EXIT_USAGE;
 	}
 	memcpy(cfg.mac, on->mac, sizeof(cfg.mac));
-	b->nic[i] = on->model == OPTS_E1000 ? e1000_new(&b->m, b->pci, 1 + i, &cfg, be)
-					    : virtio_net_new(&b->m, b->pci, 1 + i, &cfg, be);
+	b->nic[i] = on->model == OPTS_E1000
+			    ? e1000_new(&b->m, b->pci, PCI_SLOT_NICS + i, &cfg, be)
+			    : virtio_net_new(&b->m, b->pci, PCI_SLOT_NICS + i, &cfg, be);
 	return b->nic[i] ? 0 : EXIT_HOST;
 }
 
@@ -366,7 +368,7 @@ static void free_console(struct board *b)
 }
 
 /*
- * THE board. Addresses and GSIs are vmm/layout.h's; a NIC in slot s has INTA# on
+ * THE board. Addresses and GSIs are vmm/layout.h's; a card in slot s has INTA# on
  * GSI_PCI_BASE + s % GSI_PCI_NR and, if it can, messages.
  */
 static const struct board_part {
@@ -375,6 +377,7 @@ static const struct board_part {
 } board_parts[] = {
 	/*                                        where                     interrupt */
 	{ board_open_outputs, board_close_outputs }, /* files of the host                   */
+	{ board_open_disks, board_close_disks },     /* files of the host, locked           */
 	{ make_memory, free_memory },                /* 0.., RAM_HIGH_BASE..                */
 	{ make_kernel, NULL },                       /* ACPI, kernel, initrd in RAM         */
 	{ make_kvm, free_kvm },                      /* PICs, IOAPIC, LAPICs, PIT    GSI 0  */
@@ -389,6 +392,8 @@ static const struct board_part {
 	{ make_mark, free_mark },                    /* PORT_MARK, if --marks               */
 	{ make_pci, free_pci },                      /* PORT_PCI_CONFIG                     */
 	{ make_nics, free_nics },                    /* PCI slots 1..  GSI_PCI_BASE.., MSI-X */
+	{ board_make_disks, board_free_disks },      /* PCI_SLOT_DISKS.., threads "disk0".. */
+	{ board_make_rng, board_free_rng },          /* PCI_SLOT_RNG, if --rng              */
 	{ make_vcpus, free_vcpus },                  /* threads "vcpu0"..                   */
 	{ make_console, free_console },              /* stdin to ttyS0                      */
 };
@@ -492,6 +497,7 @@ static void board_stop_threads(struct board *b)
 			vcpu_kick(&b->vcpu[i]); /* all first, so that they leave in parallel */
 	for (unsigned i = 0; i < b->n_vcpus; i++)
 		vcpu_stop(&b->vcpu[i]);
+	board_stop_disks(b);
 	watcher_stop(b->m.watcher);
 	loop_stop(b->m.loop);
 	pthread_join(b->io, NULL);
@@ -509,6 +515,8 @@ int board_start(struct board *b)
 	cputime_begin(&b->main_cpu);
 	b->start = loop_now();
 	err = watcher_start(b->m.watcher);
+	if (!err)
+		err = board_start_disks(b);
 	for (unsigned i = 0; i < b->n_vcpus && !err; i++)
 		err = vcpu_start(&b->vcpu[i]);
 	if (!err)

@@ -6,12 +6,14 @@
 #ifndef DUET_BOARD_H
 #define DUET_BOARD_H
 
+#include "devices/disk.h"
 #include "vmm/device.h"
 #include "vmm/irq_kvm.h"
 #include "vmm/kvm.h"
 #include "vmm/layout.h"
 #include "vmm/opts.h"
 #include "vmm/vcpu.h"
+#include "vmm/worker.h"
 
 /* What the process tells its parent. A guest's own code and 128 + signal come besides. */
 enum exit_status {
@@ -19,6 +21,12 @@ enum exit_status {
 	EXIT_USAGE = 2, /* a wrong option, or a file that is not what it should be */
 	EXIT_HOST = 3,  /* this host cannot */
 	EXIT_CRASH = 4, /* the guest crashed */
+};
+
+struct board_disk {
+	struct disk file;
+	struct worker worker;   /* serves dev's requests */
+	struct virtio_blk *dev; /* NULL: not made yet */
 };
 
 struct board {
@@ -41,12 +49,15 @@ struct board {
 	struct nic *nic[OPTS_NICS_MAX];
 	unsigned n_nics;
 	struct sidecar *sidecar[OPTS_NICS_MAX]; /* NULL: that NIC wants no artificial exits */
-	FILE *stats;                            /* NULL: none wanted */
-	int marks_fd;                           /* -1: none wanted */
-	const char *flavour;                    /* of the host's KVM */
-	int serial2_fd;                         /* ours to close; -1: none or inherited */
-	int signal_fd;                          /* SIGINT, SIGTERM, SIGHUP; SIGUSR1 */
-	pthread_t io;                           /* runs m.loop */
+	struct board_disk disk[OPTS_DISKS_MAX];
+	unsigned n_disks;       /* of them that have a device */
+	struct virtio_rng *rng; /* NULL unless --rng */
+	FILE *stats;            /* NULL: none wanted */
+	int marks_fd;           /* -1: none wanted */
+	const char *flavour;    /* of the host's KVM */
+	int serial2_fd;         /* ours to close; -1: none or inherited */
+	int signal_fd;          /* SIGINT, SIGTERM, SIGHUP; SIGUSR1 */
+	pthread_t io;           /* runs m.loop */
 	struct cputime main_cpu, io_cpu;
 	unsigned n_parts;    /* of the table that are built */
 	uint64_t start, end; /* loop_now() */
@@ -87,6 +98,18 @@ void board_close_outputs(struct board *b);
 /* Between board_build() and board_start(), for good: give up what is no longer needed. 0 or
  * an exit status, with the reason logged. */
 int board_confine(const struct opts *o);
+
+/* --- board_disks.c: three parts of the board, and the disks' threads --- */
+
+int board_open_disks(struct board *b); /* the files; as board_open_outputs() */
+void board_close_disks(struct board *b);
+int board_make_disks(struct board *b); /* the devices */
+void board_free_disks(struct board *b);
+int board_start_disks(struct board *b); /* 0 or -errno */
+void board_stop_disks(struct board *b); /* also those not started */
+struct vserver *board_disk_server(struct board *b, unsigned i);
+int board_make_rng(struct board *b);
+void board_free_rng(struct board *b);
 
 /* --- board_stats.c, board_table.c: docs/stats.md --- */
 

@@ -2,13 +2,14 @@
 /*
  * board_confine.c: the step from the process that builds a machine to the one that runs a
  * guest. Every file that the machine reads or writes is open by now (kernel, initrd, --stats,
- * --marks, --trace-file, --serial2, taps, the console), so root directory and user may change.
+ * --marks, --trace-file, --serial2, disks, taps, the console), so root directory and user may
+ * change.
  */
 #include "vmm/board.h"
 #include "vmm/log.h"
 #include "vmm/sandbox.h"
 
-#define CONFINE_OTHERS 3 /* threads besides vCPUs': main, "io", "watcher" */
+#define CONFINE_OTHERS 3 /* threads besides disks' and vCPUs': main, "io", "watcher" */
 
 int board_confine(const struct opts *o)
 {
@@ -28,7 +29,7 @@ int board_confine(const struct opts *o)
 		log_info("sandbox: not in this build: %s", lacking);
 		return 0;
 	}
-	if (sandbox_prepare(CONFINE_OTHERS + o->cpus, why, sizeof(why)) < 0)
+	if (sandbox_prepare(CONFINE_OTHERS + o->n_disks + o->cpus, why, sizeof(why)) < 0)
 		return board_fail(EXIT_HOST, "sandbox: %s", why);
 	return 0;
 }

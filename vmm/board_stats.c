@@ -2,6 +2,7 @@
 /* board_stats.c: what --stats writes, at the end or while the guest runs. */
 #include "devices/mark.h"
 #include "devices/nic.h"
+#include "devices/virtio_rng.h"
 #include "vmm/board.h"
 #include "vmm/log.h"
 
@@ -71,6 +72,8 @@ static void stats_threads(struct board *b, struct json *j)
 	stats_thread("main", &b->main_cpu, j);
 	stats_thread("io", &b->io_cpu, j);
 	stats_thread("watcher", watcher_cpu(b->m.watcher), j);
+	for (unsigned i = 0; i < b->n_disks; i++)
+		stats_thread(b->disk[i].worker.name, &b->disk[i].worker.cpu, j);
 	for (unsigned i = 0; i < b->n_vcpus; i++) {
 		snprintf(name, sizeof(name), "vcpu%u", i);
 		stats_thread(name, &b->vcpu[i].cpu, j);
@@ -98,6 +101,28 @@ static void stats_nics(struct board *b, struct json *j)
 		json_close(j, '}');
 	}
 	json_close(j, ']');
+}
+
+static void stats_disks(struct board *b, struct json *j)
+{
+	if (!b->n_disks)
+		return;
+	json_open(j, "disks", '[');
+	for (unsigned i = 0; i < b->n_disks; i++) {
+		json_open(j, NULL, '{');
+		vserver_stats_json(board_disk_server(b, i), j);
+		json_close(j, '}');
+	}
+	json_close(j, ']');
+}
+
+static void stats_rng(struct board *b, struct json *j)
+{
+	if (!b->rng)
+		return;
+	json_open(j, "rng", '{');
+	vserver_stats_json(virtio_rng_server(b->rng), j);
+	json_close(j, '}');
 }
 
 static void stats_marks(struct board *b, struct json *j)
@@ -128,6 +153,8 @@ static void stats_object(struct board *b, const char *key, struct json *j)
 	stats_bus(&b->m.mmio, j);
 	json_close(j, '}');
 	stats_nics(b, j);
+	stats_disks(b, j);
+	stats_rng(b, j);
 	stats_marks(b, j);
 	json_close(j, '}');
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* board_table.c: the statistics for a person to read: what was used, and how much. */
 #include "devices/nic.h"
+#include "devices/virtio_rng.h"
 #include "vmm/board.h"
 
 #include <inttypes.h>
@@ -21,6 +22,8 @@ static void table_threads(struct board *b, FILE *f)
 	table_thread("main", &b->main_cpu, f);
 	table_thread("io", &b->io_cpu, f);
 	table_thread("watcher", watcher_cpu(b->m.watcher), f);
+	for (unsigned i = 0; i < b->n_disks; i++)
+		table_thread(b->disk[i].worker.name, &b->disk[i].worker.cpu, f);
 	for (unsigned i = 0; i < b->n_vcpus; i++) {
 		snprintf(name, sizeof(name), "vcpu%u", i);
 		table_thread(name, &b->vcpu[i].cpu, f);
@@ -45,5 +48,9 @@ void board_stats_table(struct board *b, FILE *f)
 	table_bus(&b->m.mmio, f);
 	for (unsigned i = 0; i < b->n_nics; i++)
 		nic_stats_print(b->nic[i], f);
+	for (unsigned i = 0; i < b->n_disks; i++)
+		vserver_stats_print(board_disk_server(b, i), f);
+	if (b->rng)
+		vserver_stats_print(virtio_rng_server(b->rng), f);
 	fflush(f);
 }

@@ -51,6 +51,11 @@
 #define PCI_PORT_END  UINT64_C(0x10000)
 #define PCI_SLOTS     32
 
+/* NICs are in slots 1 to 8 and disks in 16 to 23, each with an INTA# of its own among its kind. */
+#define PCI_SLOT_NICS  1
+#define PCI_SLOT_DISKS 16
+#define PCI_SLOT_RNG   31
+
 #define IOAPIC_BASE      UINT64_C(0xfec00000)
 #define LAPIC_BASE       UINT64_C(0xfee00000)
 #define KVM_IDENTITY_MAP UINT64_C(0xfeffc000) /* 1 page */

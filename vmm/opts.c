@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * opts.c: from argv to struct opts, with an answer to each mistake that names the
- * option, the value and what would have been accepted. --net is opts_net.c, the help
- * texts are opts_help.c.
+ * option, the value and what would have been accepted. --net is opts_net.c, --disk
+ * opts_disk.c, the help texts are opts_help.c.
  */
 #include "vmm/layout.h"
 #include "vmm/opts_parse.h"
@@ -127,7 +127,8 @@ enum {
 	OPT_USER,
 	OPT_CHROOT,
 	OPT_JSON,
-	OPT_SAMPLES
+	OPT_SAMPLES,
+	OPT_RNG
 };
 
 static const struct option opts_run[] = {
@@ -137,6 +138,8 @@ static const struct option opts_run[] = {
 	{ "memory", required_argument, NULL, 'm' },
 	{ "cpus", required_argument, NULL, 'c' },
 	{ "net", required_argument, NULL, 'n' },
+	{ "disk", required_argument, NULL, 'd' },
+	{ "rng", no_argument, NULL, OPT_RNG },
 	{ "stats", required_argument, NULL, OPT_STATS },
 	{ "stats-table", no_argument, NULL, OPT_STATS_TABLE },
 	{ "marks", required_argument, NULL, OPT_MARKS },
@@ -241,6 +244,11 @@ static int opts_set(struct opts *o, int opt, const char *arg)
 		if (o->command == OPTS_CALIBRATE)
 			return opts_samples(o, arg);
 		return opts_net(o, arg);
+	case 'd':
+		return opts_disk(o, arg);
+	case OPT_RNG:
+		o->rng = true;
+		return 0;
 	case OPT_SAMPLES:
 		return opts_samples(o, arg);
 	case OPT_STATS:
@@ -359,7 +367,7 @@ int opts_parse(struct opts *o, int argc, char **argv)
 	o->topic = cmd;
 	if (!strcmp(cmd, "run")) {
 		o->command = OPTS_RUN;
-		return opts_options(o, argc, argv, "+:k:i:a:m:c:n:qhV", opts_run);
+		return opts_options(o, argc, argv, "+:k:i:a:m:c:n:d:qhV", opts_run);
 	}
 	if (!strcmp(cmd, "probe")) {
 		o->command = OPTS_PROBE;

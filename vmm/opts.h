@@ -6,11 +6,13 @@
 #ifndef DUET_OPTS_H
 #define DUET_OPTS_H
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 
 #define OPTS_NICS_MAX   8
+#define OPTS_DISKS_MAX  8
 #define OPTS_MEMORY_MIN (UINT64_C(16) << 20)
 #define OPTS_MEMORY_MAX (UINT64_C(1) << 40)
 
@@ -33,6 +35,11 @@ struct opts_nic {
 
 enum opts_sandbox { OPTS_SANDBOX_IF_BUILT_IN, OPTS_SANDBOX_ON, OPTS_SANDBOX_OFF };
 
+struct opts_disk {
+	char path[PATH_MAX];
+	bool readonly;
+};
+
 /* Strings point into argv. */
 struct opts {
 	enum opts_command command;
@@ -44,6 +51,9 @@ struct opts {
 	unsigned cpus;
 	struct opts_nic nic[OPTS_NICS_MAX];
 	unsigned n_nics;
+	struct opts_disk disk[OPTS_DISKS_MAX];
+	unsigned n_disks;
+	bool rng;
 	const char *stats, *trace, *trace_file, *marks;
 	bool stats_table;
 	bool no_accounting;

@@ -18,4 +18,9 @@ int opts_net(struct opts *o, const char *s);
 /* All of them together: what two NICs cannot share. */
 int opts_check_nics(struct opts *o);
 
+/* --- opts_disk.c: the same --- */
+
+/* One --disk FILE[,ro] */
+int opts_disk(struct opts *o, const char *s);
+
 #endif

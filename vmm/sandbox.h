@@ -20,6 +20,7 @@
 enum sandbox_role {
 	SANDBOX_MAIN,    /* waits for the end, writes statistics, takes the machine apart */
 	SANDBOX_IO,      /* the loop: NICs, console, timers */
+	SANDBOX_DISK,    /* a disk's requests: blocks where the others must not */
 	SANDBOX_WATCHER, /* looks at memory, wakes others */
 	SANDBOX_VCPU,    /* the guest, and devices' code on its behalf */
 	SANDBOX_ROLES,

@@ -2,8 +2,8 @@
 /*
  * sandbox_roles.c: the table of who may call what once the guest runs. Devices' code runs in
  * vCPUs' threads and in the I/O thread, and main takes devices apart, so those three differ by
- * little. What is not here is not allowed: open, socket, connect, clone, execve, ptrace, kill,
- * mount, and whatever the kernel will invent.
+ * little; a disk's thread moves data and interrupts. What is not here is not allowed: open, socket,
+ * connect, clone, execve, ptrace, kill, mount, and whatever the kernel will invent.
  *
  * Calls whose numbers alone decide cost next to nothing, since the kernel (5.11 and later)
  * looks those up in a bitmap. For those with an argument it runs the filter, the more so the
@@ -23,10 +23,11 @@
 
 #define M    BIT(SANDBOX_MAIN)
 #define I    BIT(SANDBOX_IO)
+#define D    BIT(SANDBOX_DISK)
 #define W    BIT(SANDBOX_WATCHER)
 #define V    BIT(SANDBOX_VCPU)
 #define DEVS (M | I | V) /* wherever devices' code runs */
-#define ALL  (M | I | W | V)
+#define ALL  (M | I | D | W | V)
 
 #define FIRST    255 /* priority */
 #define LOW_HALF UINT64_C(0xffffffff)
@@ -61,21 +62,27 @@ static const struct {
 	{ SCMP_SYS(rt_sigreturn), ALL },
 	{ SCMP_SYS(restart_syscall), ALL }, /* SIGSTOP, SIGCONT */
 	/* descriptors that are open */
-	{ SCMP_SYS(read), DEVS },
+	{ SCMP_SYS(read), DEVS | D },
 	{ SCMP_SYS(readv), DEVS },
 	{ SCMP_SYS(pread64), DEVS },
 	{ SCMP_SYS(write), ALL },
 	{ SCMP_SYS(writev), ALL },
-	{ SCMP_SYS(pwritev), DEVS }, /* captures */
+	{ SCMP_SYS(pwritev), DEVS | D }, /* captures; disks */
 	{ SCMP_SYS(lseek), DEVS },
 	{ SCMP_SYS(ftruncate), DEVS },
 	{ SCMP_SYS(close), DEVS },
 	{ SCMP_SYS(poll), M | I },
 	{ SCMP_SYS(epoll_ctl), DEVS },
-	{ SCMP_SYS(epoll_wait), I },
+	{ SCMP_SYS(epoll_wait), I | D },
 	{ SCMP_SYS(timerfd_settime), DEVS },
+	/* a disk's file */
+	{ SCMP_SYS(preadv), D },
+	{ SCMP_SYS(fdatasync), D },
+	{ SCMP_SYS(fallocate), D },
+	/* virtio-rng */
+	{ SCMP_SYS(getrandom), I },
 #ifndef __GLIBC__ /* musl has other ways to say the same */
-	{ SCMP_SYS(epoll_pwait), I },
+	{ SCMP_SYS(epoll_pwait), I | D },
 	{ SCMP_SYS(getpgid), ALL },
 	{ SCMP_SYS(tkill), ALL },
 #endif
@@ -99,8 +106,8 @@ static const struct {
 	{ SCMP_SYS(ioctl), I | V, IS_ALL(1, KVM_RUN) },
 	{ SCMP_SYS(ioctl), I | V, INT_IS(1, KVM_GET_REGS) },
 	/* interrupts */
-	{ SCMP_SYS(ioctl), DEVS, INT_IS(1, KVM_IRQ_LINE) },
-	{ SCMP_SYS(ioctl), DEVS, INT_IS(1, KVM_SET_GSI_ROUTING) },
+	{ SCMP_SYS(ioctl), DEVS | D, INT_IS(1, KVM_IRQ_LINE) },
+	{ SCMP_SYS(ioctl), DEVS | D, INT_IS(1, KVM_SET_GSI_ROUTING) },
 	/* a BAR that moves, a page that is memory, doorbells that are queued */
 	{ SCMP_SYS(ioctl), DEVS, INT_IS(1, KVM_IOEVENTFD) },
 	{ SCMP_SYS(ioctl), DEVS, INT_IS(1, KVM_SET_USER_MEMORY_REGION) },

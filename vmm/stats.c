@@ -1,8 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* stats.c: the JSON writer behind --stats. */
+/* stats.c: the writers behind --stats. */
 #include "vmm/stats.h"
 
 #include <inttypes.h>
+
+void counter_print(const char *name, const char *what, const counter_t *c, FILE *f)
+{
+	if (counter_get(c))
+		fprintf(f, "  %-16s %12" PRIu64 "  %s\n", name, counter_get(c), what);
+}
 
 static void json_quote(FILE *f, const char *s)
 {

@@ -32,6 +32,9 @@ static inline uint64_t counter_get(const counter_t *c)
 	return atomic_load_explicit(c, memory_order_relaxed);
 }
 
+/* A line of a table, unless it is 0. */
+void counter_print(const char *name, const char *what, const counter_t *c, FILE *f);
+
 /*
  * A streaming JSON writer: objects and values in call order, commas and
  * indentation by itself. `key` is NULL inside arrays. Strings are escaped.

@@ -22,6 +22,7 @@
 	X(PCI, "pci", "configuration space: BAR moves, command register")                          \
 	X(IRQ, "irq", "interrupt lines and messages")                                              \
 	X(NET, "net", "frames, ring positions, doorbells")                                         \
+	X(DISK, "disk", "requests to disks, and how they ended")                                   \
 	X(GUEST, "guest", "guest faults: what a driver did wrong")
 
 enum trace_class {
