@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-#define ARGS_MAX 40
+#define ARGS_MAX 56
 
 static struct opts o;
 
@@ -39,6 +39,8 @@ START_TEST(run_has_defaults)
 	ck_assert(!o.no_accounting);
 	ck_assert_int_eq(o.sandbox, OPTS_SANDBOX_IF_BUILT_IN);
 	ck_assert(!o.user && !o.chroot);
+	ck_assert_uint_eq(o.n_disks, 0);
+	ck_assert(!o.rng);
 }
 END_TEST
 
@@ -47,10 +49,11 @@ START_TEST(run_takes_every_option_in_both_forms)
 	static const char *const lines[] = {
 		"run -k K -i I -a A -m 1G -c 4 -n e1000,null --stats S --stats - --marks M "
 		"--trace net,irq --trace-file F --serial2 O --accounting off --user U --chroot C "
-		"--sandbox off -q",
+		"--sandbox off -d D,ro -d E --rng -q",
 		"run --kernel K --initrd I --append A --memory 1G --cpus 4 --net e1000,null "
 		"--stats=S --marks=M --stats-table --trace=net,irq --trace-file=F --serial2=O "
-		"--accounting=off --user=U --chroot=C --sandbox=off --quiet",
+		"--accounting=off --user=U --chroot=C --sandbox=off --disk=D,ro --disk E "
+		"--rng --quiet",
 	};
 
 	ck_assert_int_eq(parse(lines[_i]), 0);
@@ -70,6 +73,12 @@ START_TEST(run_takes_every_option_in_both_forms)
 	ck_assert_str_eq(o.user, "U");
 	ck_assert_str_eq(o.chroot, "C");
 	ck_assert_int_eq(o.sandbox, OPTS_SANDBOX_OFF);
+	ck_assert_uint_eq(o.n_disks, 2);
+	ck_assert_str_eq(o.disk[0].path, "D");
+	ck_assert(o.disk[0].readonly);
+	ck_assert_str_eq(o.disk[1].path, "E");
+	ck_assert(!o.disk[1].readonly);
+	ck_assert(o.rng);
 	ck_assert(o.quiet);
 }
 END_TEST
@@ -203,6 +212,20 @@ START_TEST(calibrate_has_a_number_of_samples)
 }
 END_TEST
 
+START_TEST(disk_may_have_commas_in_its_name)
+{
+	ck_assert_int_eq(parse("run -k K -d a,b -d a,ro,ro -d ro -d a,row"), 0);
+	ck_assert_str_eq(o.disk[0].path, "a,b");
+	ck_assert(!o.disk[0].readonly);
+	ck_assert_str_eq(o.disk[1].path, "a,ro");
+	ck_assert(o.disk[1].readonly);
+	ck_assert_str_eq(o.disk[2].path, "ro");
+	ck_assert(!o.disk[2].readonly);
+	ck_assert_str_eq(o.disk[3].path, "a,row");
+	ck_assert(!o.disk[3].readonly);
+}
+END_TEST
+
 START_TEST(serial2_takes_a_descriptor)
 {
 	ck_assert_int_eq(parse("run -k K --serial2 fd:5"), 0);
@@ -276,6 +299,11 @@ static const struct {
 	{ "run -k K -m -512M", "--memory -512M", "512M" },
 	{ "run -k K -m 1.5G", "--memory 1.5G", "512M" },
 	{ "run -k K -m _", "--memory", "512M" },
+	{ "run -k K -d _", "--disk", "FILE,ro" },
+	{ "run -k K -d ,ro", "--disk", "FILE,ro" },
+	{ "run -k K --disk", "--disk", "value" },
+	{ "run -k K -d 1 -d 2 -d 3 -d 4 -d 5 -d 6 -d 7 -d 8 -d 9", "--disk 9", "at most 8" },
+	{ "run -k K --rng=yes", "--rng=yes", "--help" },
 	{ "run -k K -c 0", "--cpus 0", "1 to 16" },
 	{ "run -k K -c 17", "--cpus 17", "1 to 16" },
 	{ "run -k K -c 1000", "--cpus 1000", "1 to 16" },
@@ -427,6 +455,7 @@ static const struct test_entry tests[] = {
 	T(polling_time_has_a_default_and_bounds),
 	T(nics_make_artificial_exits_when_asked),
 	T(calibrate_has_a_number_of_samples),
+	T(disk_may_have_commas_in_its_name),
 	T(serial2_takes_a_descriptor),
 	TLOOP(commands_are_told_apart, 0, ARRAY_SIZE(commands)),
 	TLOOP(mistake_names_itself_and_the_remedy, 0, ARRAY_SIZE(mistakes)),

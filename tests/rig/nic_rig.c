@@ -193,7 +193,7 @@ static void rig_pci_enable(struct nic_rig *r)
 
 /* --- the rig's life ------------------------------------------------------------- */
 
-static struct rig_machine *rig_machine_new(uint64_t ram)
+struct rig_machine *rig_machine_new(uint64_t ram)
 {
 	struct rig_machine *m = calloc(1, sizeof(*m));
 
@@ -205,6 +205,14 @@ static struct rig_machine *rig_machine_new(uint64_t ram)
 	ck_assert_ptr_nonnull(m->pci);
 	m->next = RAM_1M;
 	return m;
+}
+
+void rig_machine_free(struct rig_machine *m)
+{
+	pci_host_free(m->pci);
+	fake_accel_fini(&m->accel);
+	fake_machine_free(m->f);
+	free(m);
 }
 
 static void rig_defaults(struct rig_opts *o)
@@ -289,12 +297,8 @@ void nic_rig_free(struct nic_rig *r)
 	fake_eoi_forget(m->f, &r->nic->pci);
 	nic_destroy(r->nic);
 	free(r);
-	if (--m->users)
-		return;
-	pci_host_free(m->pci);
-	fake_accel_fini(&m->accel);
-	fake_machine_free(m->f);
-	free(m);
+	if (!--m->users)
+		rig_machine_free(m);
 }
 
 void rig_restart(struct nic_rig *r)

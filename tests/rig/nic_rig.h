@@ -175,6 +175,10 @@ struct nic_rig {
 	};
 };
 
+/* A machine without a NIC, for whoever brings another card; the other one's are made so, too. */
+struct rig_machine *rig_machine_new(uint64_t ram); /* bytes; 0: 128 MiB */
+void rig_machine_free(struct rig_machine *m);
+
 /* A machine with one NIC, its driver started, no receive buffers posted. */
 struct nic_rig *nic_rig_new(int model, const struct rig_opts *o);
 /* One more NIC on the machine of `other`. */

@@ -64,14 +64,13 @@ static void ring_virtio_cap(struct nic_rig *r, unsigned at)
 		r->v.notify_mult = fake_pci_read(f, r->slot, at + 16, 4);
 }
 
-static void ring_virtio_find(struct nic_rig *r)
+void ring_virtio_find(struct nic_rig *r)
 {
 	uint8_t at = 0;
 
 	while ((at = rig_pci_cap(r, PCI_CAP_ID_VNDR, at)))
 		ring_virtio_cap(r, at);
-	RIG_CHECK(r->v.common && r->v.notify && r->v.isr && r->v.config,
-		  "a virtio structure is missing");
+	RIG_CHECK(r->v.common && r->v.notify && r->v.isr, "a virtio structure is missing");
 	at = rig_pci_cap(r, PCI_CAP_ID_MSIX, 0);
 	RIG_CHECK(at, "no MSI-X capability");
 	r->v.msix = fake_pci_read(r->m->f, r->slot, at + PCI_MSIX_TABLE, 4);
@@ -88,6 +87,7 @@ static void ring_virtio_probe(struct nic_rig *r)
 	gpa_t at[RIG_VQS] = { r->opts.rx_ring_at, r->opts.tx_ring_at, 0 };
 
 	ring_virtio_find(r);
+	RIG_CHECK(r->v.config, "no device configuration");
 	r->v.ctrl = rig_alloc(r, 4096, 64);
 	r->v.tx_hdr = rig_alloc(r, r->opts.tx_ring * (size_t)16, 64);
 	for (unsigned i = 0; i < RIG_VQS; i++) {
@@ -209,17 +209,27 @@ static void ring_virtio_start_vq(struct nic_rig *r, unsigned i)
 	ring_virtio_cfg_write(r, CFG(queue_enable), 2, 1);
 }
 
-void ring_virtio_bring_up(struct nic_rig *r)
+void ring_virtio_accept(struct nic_rig *r)
 {
 	ring_virtio_reset(r);
 	ring_virtio_set_status(r, VIRTIO_CONFIG_S_ACKNOWLEDGE);
 	ring_virtio_set_status(r, VIRTIO_CONFIG_S_DRIVER);
 	ring_virtio_negotiate(r);
-	ring_virtio_check_mac(r);
+}
+
+void ring_virtio_go(struct nic_rig *r, unsigned n)
+{
 	ring_virtio_start_msix(r);
-	for (unsigned i = 0; i < (ring_virtio_has(r, VIRTIO_NET_F_CTRL_VQ) ? RIG_VQS : 2u); i++)
+	for (unsigned i = 0; i < n; i++)
 		ring_virtio_start_vq(r, i);
 	ring_virtio_set_status(r, VIRTIO_CONFIG_S_DRIVER_OK);
+}
+
+void ring_virtio_bring_up(struct nic_rig *r)
+{
+	ring_virtio_accept(r);
+	ring_virtio_check_mac(r);
+	ring_virtio_go(r, ring_virtio_has(r, VIRTIO_NET_F_CTRL_VQ) ? RIG_VQS : 2u);
 }
 
 /* --- commands (5.1.6.5) ----------------------------------------------------------------- */

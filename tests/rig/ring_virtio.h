@@ -19,6 +19,11 @@
 uint64_t ring_virtio_cfg_read(struct nic_rig *r, unsigned off, unsigned size);
 void ring_virtio_cfg_write(struct nic_rig *r, unsigned off, unsigned size, uint64_t val);
 
+/* For a device of any type, whose machine, slot and bars are filled in: where its structures
+ * are; from any state to FEATURES_OK; on to DRIVER_OK, with the first `n` queues. */
+void ring_virtio_find(struct nic_rig *r);
+void ring_virtio_accept(struct nic_rig *r);
+void ring_virtio_go(struct nic_rig *r, unsigned n);
 /* From any state through DRIVER_OK; start() then sets the filters as well. */
 void ring_virtio_bring_up(struct nic_rig *r);
 /* A command on the control queue. Returns the device's answer (VIRTIO_NET_OK, _ERR). */
