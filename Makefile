@@ -90,7 +90,7 @@ PRELOAD := $(if $(STATIC)$(MUSL)$(ASAN)$(TSAN),,$(BUILD)/tests/preload/faults.so
 CHECK_LIBS = $(shell pkg-config --libs check)
 
 .PHONY: all help install clean fmt tags lint asan tsan payloads guest-agent lab-leave tests measured \
-	check check-unit check-rungs check-kvm check-cli check-hostile check-hostfaults check-lab \
+	check check-unit check-rungs check-kvm check-cli check-hostile check-hostfaults check-lab check-all \
 	fuzz fuzzers stress guests integrity compare report calibrate peers diagrams \
 	determinism regress regress-renew
 .DELETE_ON_ERROR:
@@ -106,6 +106,7 @@ help:
 	@echo 'make check-hostile  a guest that attacks its cards'
 	@echo 'make check-hostfaults  a host that misbehaves'
 	@echo 'make check-lab    stock guests in the lab    make install PREFIX=/usr/local'
+	@echo 'make check-all    check, and a whole Debian from a disk'
 	@echo 'make calibrate    what each kind of exit costs, here and in the counted lab'
 	@echo 'make determinism  same input, same output?    make regress  any figure 1 % worse?'
 	@echo 'make fuzz         hostile input, 60 s for each target (T=20: 20 s)'
@@ -250,6 +251,12 @@ check:
 	$(Q)tools/deps check
 	$(Q)$(MAKE) --no-print-directory tests all guest-agent
 	$(Q)tests/check.sh
+
+# What takes minutes more than check.
+check-all: check
+	$(Q)tools/deps debian
+	$(Q)tools/mkdebian >/dev/null
+	$(Q)tests/lab.sh debian
 
 # What the tools below boot and run.
 measured:

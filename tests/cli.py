@@ -164,6 +164,27 @@ def net_options():
 
 
 @case
+def disk_files():
+    """a disk that is missing, a directory, a pipe, empty, or of another format"""
+    fifo = f"{SCRATCH}/fifo"
+    os.mkfifo(fifo)
+    files = [
+        ("/nonexistent/disk", ["No such file", "truncate"]),
+        ("/nonexistent/disk,readonly", ["No such file", "only ro"]),
+        ("/", ["directory"]),
+        ("/,ro", ["directory"]),
+        (fifo, ["neither"]),
+        (scratch("none"), ["empty"]),
+        (scratch("small", b"x" * 511), ["512"]),
+        (scratch("image.qcow2", b"QFI\xfb" + b"x" * 999), ["qcow2", "qemu-img convert"]),
+    ]
+    for path, words in files:
+        refused(re.escape(path.removesuffix(",ro")), *words)("run", "-k", MONITOR, "-d", path)
+    disk = scratch("disk", b"x" * 4096)
+    refused("in use")("run", "-k", MONITOR, "-d", disk, "-d", disk)
+
+
+@case
 def trace_classes():
     """unknown trace class"""
     refused("nett", "mmio")("run", "-k", MONITOR, "--trace", "nett")
@@ -390,6 +411,26 @@ def finish(g, status):
     """Wait for the guest and compare its status."""
     got = g.wait()
     assert got == status, f"status {got}, not {status}: {g.text!r}"
+
+
+@case
+def disk_in_use():
+    """a disk that a running guest writes is refused to others, and free when it has ended"""
+    disk = scratch("shared", b"x" * 4096)
+    g = Guest("-d", disk)
+    g.read_until("ready")
+    for other in (disk, f"{disk},ro"):
+        refused("in use", "two guests")("run", "-k", MONITOR, "-d", other)
+    g.send("p")
+    assert g.wait() == 0
+    g = Guest("-d", f"{disk},ro")
+    g.read_until("ready")
+    refused("in use")("run", "-k", MONITOR, "-d", disk)
+    other = Guest("-d", f"{disk},ro", "--rng")
+    other.read_until("ready")
+    for guest in (g, other):
+        guest.send("p")
+        assert guest.wait() == 0
 
 
 @case
@@ -761,11 +802,11 @@ def sandboxed():
 def no_privileges():
     """every thread of a running machine: a filter, no capabilities, no new ones"""
     for option, seccomp in (([], "2"), (["--sandbox", "off"], "0"), (["--sandbox=off"], "0")):
-        g = Guest("-c", "2", "-n", "e1000,null", *option)
+        g = Guest("-c", "2", "-n", "e1000,null", "-d", scratch("confined", b"x" * 512), *option)
         g.read_until("ready")
         seen = threads(g.p.pid)
         # Without filters no vCPU waits until all are there.
-        assert option or set(seen) == {"duet", "io", "watcher", "vcpu0", "vcpu1"}, set(seen)
+        assert option or set(seen) == {"duet", "io", "watcher", "disk0", "vcpu0", "vcpu1"}, seen
         for name, thread in seen.items():
             assert thread["NoNewPrivs"] == "1", (name, thread)
             assert not int(thread["CapPrm"], 16) and not int(thread["CapEff"], 16), (name, thread)
@@ -818,7 +859,8 @@ def another_user_and_root():
     files = {name: f"{SCRATCH}/confined.{name}" for name in ("stats", "marks", "trace", "serial2")}
     g = Guest("--user", "65534:65533", "--chroot", root, "--stats", files["stats"], "--marks",
               files["marks"], "--trace", "pio,irq,net", "--trace-file", files["trace"],
-              "--serial2", files["serial2"], "-n", "e1000,loop", "-n", "virtio,null,exits=1")
+              "--serial2", files["serial2"], "-d", scratch("rooted", b"x" * 512), "-n",
+              "e1000,loop", "-n", "virtio,null,exits=1")
     g.read_until("ready")
     for thread in threads(g.p.pid).values():
         assert thread["Uid"].split() == ["65534"] * 4 and thread["Gid"].split() == ["65533"] * 4

@@ -4,13 +4,18 @@
 
 usage: tests/in_lab.py [NAME...]
 
-Each case is one boot of a distribution's kernel through tools/traffic; what the guest says
-comes back as JSON lines. Exit status 0: no failure.
+Each case is one boot of a distribution's kernel, most through tools/traffic, where what the guest
+says comes back as JSON lines. Long cases run only when named. Exit status 0: no failure.
 """
 import base64
+import hashlib
 import json
 import os
 import pathlib
+import pty
+import random
+import re
+import select
 import subprocess
 import sys
 import tempfile
@@ -23,6 +28,7 @@ import windows  # noqa: E402
 BUILD = pathlib.Path(os.environ.get("BUILD") or ROOT / "build").resolve()
 GUEST = BUILD / "guest"
 CASES = []
+LONG = []
 
 # Every feature the model offers and Linux 6.1's driver takes, by the virtio specification's
 # numbers (5.1.3, 6): the guest must see exactly these.
@@ -42,13 +48,21 @@ def case(function):
     return function
 
 
-def traffic(argv, status):
+def long_case(function):
+    """The same for one that takes minutes."""
+    LONG.append(function)
+    return function
+
+
+def traffic(argv, status, prepare=lambda: None):
     """Run tools/traffic. In the lab QEMU's own races can end or stall a guest, whatever the VMM
     (docs/testing.md): a boot that crashed or stalled there gets one more chance, and it is said."""
+    prepare()
     r = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     if os.environ.get("DUET_LAB") and r.returncode in {4, 124} - {status}:
         print(f"        (the lab's processor failed the guest, status {r.returncode}: once more)",
               flush=True)
+        prepare()
         r = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True,
                            check=False)
     return r
@@ -214,18 +228,176 @@ def guest_status():
     assert stop_of(lines) == "debug_exit", stop_of(lines)
 
 
+# What a guest does with its disks; each answer is a line "NAME: TEXT".
+DISK_WORK = """
+mkdir /mnt
+mount -t ext4 /dev/vda /mnt || exit 1
+echo "blob: $(sha256sum </mnt/blob)"
+echo "raw: $(sha256sum </dev/vdb)"
+cp /mnt/blob /mnt/copy && rm /mnt/blob && echo written by the guest >/mnt/note && sync
+umount /mnt || exit 2
+dd if=/dev/zero of=/dev/vdb count=1 2>/dev/null && exit 3
+echo "serial: $(cat /sys/block/vda/serial)"
+echo "entropy: $(dd if=/dev/hwrng bs=32 count=1 2>/dev/null | wc -c)"
+"""
+
+
+def answer(said, name):
+    """What the guest said of it."""
+    found = re.search(f"^{name}: ([^ \r\n]*)", said, re.M)
+    assert found, f"no {name!r} in: {said[-1500:]}"
+    return found.group(1)
+
+
+@case
+def disks():
+    """a guest reads and writes ext4 on virtio-blk, not what it may only read; virtio-rng"""
+    guest = GUEST / "generic-disks"
+    blob = random.Random(1).randbytes(4 << 20)
+    want = hashlib.sha256(blob).hexdigest()
+    with tempfile.TemporaryDirectory() as scratch:
+        here = pathlib.Path(scratch)
+        (here / "tree").mkdir()
+        (here / "tree/blob").write_bytes(blob)
+        (here / "raw").write_bytes(blob)
+
+        def fresh():
+            (here / "disk").unlink(missing_ok=True)
+            subprocess.run(["mke2fs", "-q", "-t", "ext4", "-d", here / "tree", here / "disk",
+                            "32M"], check=True, capture_output=True)
+
+        work = base64.b64encode(DISK_WORK.encode()).decode()
+        r = traffic(["timeout", "120", BUILD / "duet", "run", "-k", guest / "vmlinux", "-i",
+                     guest / "initrd.img", "-d", here / "disk", "-d", f"{here}/raw,ro", "--rng",
+                     "--stats", here / "stats", "-a",
+                     f"console=ttyS0 quiet mitigations=off duet.mode=run duet.cmd={work}"], 0,
+                    fresh)
+        assert r.returncode == 0, f"status {r.returncode}: {r.stdout[-1500:]}{r.stderr}"
+        assert answer(r.stdout, "blob") == want, "what was on the disk is not what was read"
+        assert answer(r.stdout, "raw") == want, "what is in the raw file is not what was read"
+        assert answer(r.stdout, "serial").startswith("duet-disk0"), r.stdout
+        assert answer(r.stdout, "entropy") == "32", r.stdout
+        subprocess.run(["e2fsck", "-fn", here / "disk"], check=True, capture_output=True)
+        copy = subprocess.run(["debugfs", "-R", "cat /copy", here / "disk"], check=True,
+                              capture_output=True).stdout
+        assert copy == blob, "what the guest wrote is not what is on the disk"
+        assert (here / "raw").read_bytes() == blob, "the read-only disk was written"
+        stats = json.loads((here / "stats").read_text())
+    first, second = stats["disks"]
+    assert first["flushes"] and first["written_bytes"] > len(blob), first
+    assert first["guest_faults"] == first["io_errors"] == 0, first
+    assert second["read_bytes"] >= len(blob) and not second["writes"], second
+    assert stats["rng"]["bytes"] >= 32 and not stats["rng"]["guest_faults"], stats["rng"]
+
+
+class Console:
+    """duet on a pty, and somebody who reads and types."""
+
+    def __init__(self, *args):
+        self.text, self.seen = "", 0
+        self.master, slave = pty.openpty()
+        self.p = subprocess.Popen([BUILD / "duet", "run", *args], stdin=slave, stdout=slave,
+                                  stderr=slave, start_new_session=True)
+        os.close(slave)
+
+    def read(self, seconds):
+        """More text; False: none came in time, or it is the end."""
+        if not select.select([self.master], [], [], seconds)[0]:
+            return False
+        try:
+            data = os.read(self.master, 4096)
+        except OSError:
+            return False
+        self.text += data.decode(errors="replace")
+        return bool(data)
+
+    def wait_for(self, word, seconds):
+        """`word` (a regular expression) has come, after what came before."""
+        end = time.monotonic() + seconds
+        while not (found := re.search(word, self.text[self.seen:])):
+            assert self.read(max(0, end - time.monotonic())), \
+                f"no {word!r} in: {self.text[-1500:]}"
+        self.seen += found.end()
+        return found
+
+    def type(self, line):
+        """A line, and Enter."""
+        os.write(self.master, f"{line}\r".encode())
+
+    def end(self, seconds):
+        """The exit status."""
+        end = time.monotonic() + seconds
+        while self.p.poll() is None and time.monotonic() < end:
+            self.read(0.2)
+        if self.p.poll() is None:
+            self.p.kill()
+        return self.p.wait()
+
+
+def use_debian(console):
+    """From the login to the end."""
+    console.type("root")
+    console.wait_for("Password: ", 120)
+    console.type("duet")
+    console.wait_for(r"# ", 240)
+    console.type("apt-get --version")
+    console.wait_for(r"apt \d+\.\d+\.\d+ \(amd64\)", 240)
+    console.type("echo $((6 * 7)) >/root/note; echo noted: $?")
+    console.wait_for("noted: 0", 240)
+    console.type("poweroff")
+    status = console.end(600)
+    assert status == 0, f"status {status}: {console.text[-1500:]}"
+
+
+def boot_debian(image, disk):
+    """A fresh copy of the disk, booted to the login. As with traffic(), one more try in the lab."""
+    for more in (bool(os.environ.get("DUET_LAB")), False):
+        subprocess.run(["cp", "--sparse=always", image / "disk.img", disk], check=True)
+        console = Console("-k", image / "vmlinuz", "-i", image / "initrd.img", "-m", "1G",
+                          "-d", disk, "--rng", "-a", "root=/dev/vda ro console=ttyS0")
+        try:
+            console.wait_for("login: ", 1200)
+            return console
+        except AssertionError as why:
+            console.p.kill()
+            console.p.wait()
+            if not more:
+                raise
+            print(f"        (no login in the lab: once more; {why})", flush=True)
+    return None
+
+
+@long_case
+def debian():
+    """Debian with systemd boots from a disk to a login, runs apt-get, powers off; disk clean"""
+    image = BUILD / "debian"
+    disk = image / "disk-used.img"
+    try:
+        console = boot_debian(image, disk)
+        try:
+            use_debian(console)
+        finally:
+            console.p.kill()
+            console.p.wait()
+        subprocess.run(["e2fsck", "-fn", disk], check=True, capture_output=True)
+        note = subprocess.run(["debugfs", "-R", "cat /root/note", disk], check=True,
+                              capture_output=True, text=True).stdout
+        assert note == "42\n", f"note {note!r}"
+    finally:
+        disk.unlink(missing_ok=True)
+
+
 def main():
     """Run the cases, or those named."""
     tally = {"ok": 0, "FAIL": 0}
     os.chdir(ROOT)
-    for test in CASES:
-        if sys.argv[1:] and test.__name__ not in sys.argv[1:]:
-            continue
+    names = sys.argv[1:]
+    for test in [t for t in CASES + LONG if t.__name__ in names] if names else CASES:
         word, note, start = "ok", "", time.monotonic()
         try:
             test()
         except (AssertionError, KeyError, IndexError, ValueError, OSError,
-                subprocess.TimeoutExpired) as why:
+                subprocess.SubprocessError) as why:
             word, note = "FAIL", f"\n        {type(why).__name__}: {why}"
         tally[word] += 1
         seconds = time.monotonic() - start

@@ -9,6 +9,7 @@ cd "$(dirname "$0")/.."
 build=${BUILD:-build}
 tools/mkguest --stress generic >/dev/null
 tools/mkguest cloud >/dev/null
+tools/mkguest --disks generic >/dev/null
 if "$build/duet" probe >/dev/null; then
 	echo "  on this machine's /dev/kvm"
 	exec unshare -rn tests/in_lab.py "$@"
