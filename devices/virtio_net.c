@@ -5,7 +5,7 @@
  * virtio_net.c: a virtio network device (virtio 1.2, section 5.1), the paravirtual twin
  * of e1000.c. Both files have the same nine sections, so `diff -y` shows what differs.
  *
- *   guest: avail ring, doorbell -> eventfd -> vnet_kick -> vnet_tx_kick
+ *   guest: avail ring, doorbell -> eventfd -> vnet_kick -> vnet_tx_run
  *     -> vnet_tx_one: chain -> header {checksum, segmentation}, iovec into guest RAM
  *     -> net_send -> one writev
  *     -> vnet_tx_done: used ring -> vnet_irq_update -> MSI-X, if the driver asked for it
@@ -60,7 +60,7 @@ void vnet_poke(struct vnet *v, unsigned q)
 	loop_event_signal(&v->vp.q[q].kick);
 }
 
-/* 3. Configuration; features are in virtio_net_features.c */
+/* 3. Registers: virtio_pci.c; features: virtio_net_features.c */
 
 /* The largest frame the backend may have for us, and so the least the window must hold. */
 static size_t vnet_rx_need(const struct vnet *v)
@@ -104,16 +104,6 @@ static void vnet_link_look(struct loop_timer *t)
 /* 4. Ring: virtq.c; the receive window: virtio_net_ring.c */
 
 /* 5. Transmit */
-
-/* Skip `n` bytes, which are there. */
-static const struct iovec *vnet_iov_skip(struct iovec *iov, int *cnt, size_t n)
-{
-	for (; n >= iov->iov_len; iov++, (*cnt)--)
-		n -= iov->iov_len;
-	iov->iov_base = (uint8_t *)iov->iov_base + n;
-	iov->iov_len -= n;
-	return iov;
-}
 
 /* 5.1.6.2.2: flags we do not know are to be ignored, and so is what a driver left in the
  * fields that its flags and gso_type give no meaning. hdr_len is never more than a hint,
@@ -191,22 +181,22 @@ static int vnet_tx_one(struct vnet *v)
 	return 1;
 }
 
-/* The queue is empty. True: not any more. */
-static bool vnet_tx_sleep(struct vnet *v)
+/* Nothing more to send: sleep, unless the ring moved meanwhile. */
+static bool vnet_tx_idle(struct vnet *v)
 {
 	struct virtq *q = vnet_q(v, VNET_TX);
 
 	if (!v->nic.polling)
-		return virtq_kick_enable(q);
+		return !virtq_kick_enable(q);
 	/* The watcher rings. First the flag, then the look: pairs with vnet_look(). */
 	v->tx_idx = virtq_avail_idx(q);
 	v->tx_seen = q->next_avail;
 	v->tx_awake = false;
-	return virtq_waits(q);
+	return !virtq_waits(q);
 }
 
 /* The doorbell, or our own poke: drain the ring, up to a batch. */
-static void vnet_tx_kick(struct vnet *v)
+static void vnet_tx_run(struct vnet *v)
 {
 	struct virtq *q = vnet_q(v, VNET_TX);
 	bool quiet = nic_has(&v->nic, RUNG_KICK); /* no kicks while we look at the ring */
@@ -226,7 +216,7 @@ static void vnet_tx_kick(struct vnet *v)
 		if (got)
 			continue;
 		/* Empty: ask for a kick, then look once more. */
-		if (!vnet_tx_sleep(v))
+		if (vnet_tx_idle(v))
 			break;
 	}
 	if (n)
@@ -243,11 +233,18 @@ static void vnet_tx_writable(void *nic)
 	nic_work_begin(&v->nic);
 	v->tx.blocked = false;
 	if (vnet_live(v, VNET_TX))
-		vnet_tx_kick(v);
+		vnet_tx_run(v);
 	lock_drop(&v->nic.work);
 }
 
 /* 6. Receive */
+
+/* No buffers (or nobody to give them): the backend keeps its frames until a kick. */
+static void vnet_rx_starve(struct vnet *v)
+{
+	v->rx.starved = true;
+	net_rx_enable(v->nic.be, false);
+}
 
 /* `len` bytes are in the window behind where the header goes: complete the chains that
  * they touch, all at once, as a driver takes num_buffers of them in one go. */
@@ -306,38 +303,39 @@ static bool vnet_rx_irq_early(struct vnet *v)
 	return (uint16_t)(q->next_used - q->signalled) > q->size / 4;
 }
 
-/* Nothing can be received: until a kick says otherwise, do not wake us. */
-static void vnet_rx_stop(struct vnet *v)
+static void vnet_rx_run(struct vnet *v)
 {
-	v->rx.starved = true;
-	net_rx_enable(v->nic.be, false);
+	unsigned n = 0;
+
+	if (!vnet_live(v, VNET_RX) || v->offloads_stale) {
+		vnet_rx_starve(v);
+		return;
+	}
+	if (vnet_rx_fill_or_wait(v) <= 0) {
+		counter_inc(&v->nic.stat.rx_ring_full);
+		vnet_rx_starve(v);
+		return;
+	}
+	while (vnet_rx_one(v) && ++n < VNET_BATCH && vnet_rx_fill(v) > 0)
+		if (vnet_rx_irq_early(v))
+			vnet_irq_update(v, VNET_RX);
+	if (n)
+		counter_inc(&v->nic.stat.rx_batches);
+	vnet_irq_update(v, VNET_RX);
 }
 
 /* Frames wait in the backend. Called again until they do not. */
 static void vnet_rx_ready(void *nic)
 {
 	struct vnet *v = nic;
-	unsigned n = 0;
 
 	nic_work_begin(&v->nic);
-	if (!vnet_live(v, VNET_RX) || v->offloads_stale) {
-		vnet_rx_stop(v);
-	} else if (vnet_rx_fill_or_wait(v) <= 0) {
-		counter_inc(&v->nic.stat.rx_ring_full);
-		vnet_rx_stop(v);
-	} else {
-		while (vnet_rx_one(v) && ++n < VNET_BATCH && vnet_rx_fill(v) > 0)
-			if (vnet_rx_irq_early(v))
-				vnet_irq_update(v, VNET_RX);
-		if (n)
-			counter_inc(&v->nic.stat.rx_batches);
-		vnet_irq_update(v, VNET_RX);
-	}
+	vnet_rx_run(v);
 	lock_drop(&v->nic.work);
 }
 
-/* The driver has posted buffers. */
-static void vnet_rx_kick(struct vnet *v)
+/* Buffers came, or reception was switched on or off. */
+static void vnet_rx_resume(struct vnet *v)
 {
 	if (v->offloads_stale) {
 		vnet_rx_offload_apply(v);
@@ -417,8 +415,8 @@ static void vnet_reset(void *dev)
 static void vnet_kick(void *dev, unsigned q)
 {
 	static void (*const kick[])(struct vnet *) = {
-		[VNET_RX] = vnet_rx_kick,
-		[VNET_TX] = vnet_tx_kick,
+		[VNET_RX] = vnet_rx_resume,
+		[VNET_TX] = vnet_tx_run,
 		[VNET_CTRL] = vnet_ctrl_kick,
 	};
 	struct vnet *v = dev;
@@ -436,7 +434,7 @@ static void vnet_catch_up(struct nic *n)
 	struct vnet *v = vnet_of(n);
 
 	if (vnet_live(v, VNET_TX))
-		vnet_tx_kick(v);
+		vnet_tx_run(v);
 }
 
 /* The driver was asked not to ring: look whether it would have. */
@@ -459,7 +457,7 @@ static void vnet_rung(void *dev, unsigned q)
 	lock_take(&v->nic.work);
 	counter_inc(&v->nic.stat.tx_kicks);
 	if (vnet_live(v, q))
-		vnet_tx_kick(v);
+		vnet_tx_run(v);
 	lock_drop(&v->nic.work);
 }
 
@@ -517,7 +515,7 @@ static void vnet_stats(struct nic *n, struct json *j)
 	lock_drop(&n->work);
 }
 
-static const struct nic_ops vnet_ops = {
+static const struct nic_ops vnet_nic_ops = {
 	.model = "virtio",
 	.destroy = vnet_destroy,
 	.stats = vnet_stats,
@@ -538,7 +536,7 @@ static void vnet_config_init(struct vnet *v)
 	v->rx.starved = true;
 }
 
-static int vnet_init(struct vnet *v, struct pci_host *pci, unsigned slot)
+static int vnet_attach(struct vnet *v, struct pci_host *pci, unsigned slot)
 {
 	int err;
 
@@ -578,10 +576,10 @@ struct nic *virtio_net_new(struct machine *m, struct pci_host *pci, unsigned slo
 	}
 	v->link_timer.f.fd = -1;
 	v->tx_awake = true;
-	err = nic_init(&v->nic, &vnet_ops, m, cfg, be);
+	err = nic_init(&v->nic, &vnet_nic_ops, m, cfg, be);
 	vnet_config_init(v);
 	if (!err)
-		err = vnet_init(v, pci, slot);
+		err = vnet_attach(v, pci, slot);
 	if (err) {
 		log_error("%s: cannot put a virtio-net in PCI slot %u: %s", cfg->name, slot,
 			  strerror(-err));

@@ -68,6 +68,15 @@ void vnet_rx_forget(struct vnet_rx *rx, unsigned n)
 	memmove(rx->iov, rx->iov + iovs, rx->n_iov * sizeof(rx->iov[0]));
 }
 
+const struct iovec *vnet_iov_skip(struct iovec *iov, int *cnt, size_t n)
+{
+	for (; n >= iov->iov_len; iov++, (*cnt)--)
+		n -= iov->iov_len;
+	iov->iov_base = (uint8_t *)iov->iov_base + n;
+	iov->iov_len -= n;
+	return iov;
+}
+
 /* --- without zero-copy --- */
 
 void vnet_tx_bounce(struct vnet *v, const struct iovec *iov, int cnt, struct iovec *out)

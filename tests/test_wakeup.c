@@ -332,7 +332,7 @@ static const struct ex_op event_worker[] = {
 
 /* --- virtio: nobody rings, the watcher looks (poll), until it does not any more --- */
 
-static const struct ex_op watched_worker[] = { /* vnet_tx_kick(), vnet_tx_sleep() */
+static const struct ex_op watched_worker[] = { /* vnet_tx_run(), vnet_tx_idle() */
 					       LABEL(L0),
 					       SLEEP(KICK),
 					       STORE(AWAKE, 1),
@@ -340,7 +340,7 @@ static const struct ex_op watched_worker[] = { /* vnet_tx_kick(), vnet_tx_sleep(
 					       LABEL(L1),
 					       LOAD(R0, TAIL),
 					       STORER(SEEN, R0),
-					       VITAL(EX_STORE, EX_GONE, "vnet_tx_sleep(): flag",
+					       VITAL(EX_STORE, EX_GONE, "vnet_tx_idle(): flag",
 						     .a = AWAKE, .b = 0),
 					       FENCE,
 					       LOAD(R1, TAIL),
@@ -352,7 +352,7 @@ static const struct ex_op watched_worker[] = { /* vnet_tx_kick(), vnet_tx_sleep(
 /* Polling ends: the worker asks for kicks again, and looks once more. */
 static const struct ex_op unwatched_worker[] = {
 	LABEL(L1),
-	LOAD(R0, TAIL), /* vnet_catch_up(): vnet_tx_kick() */
+	LOAD(R0, TAIL), /* vnet_catch_up(): vnet_tx_run() */
 	STORE(FLAGS, 0),
 	VITAL(EX_FENCE, EX_GONE, "virtq_kick_enable() as polling ends: fence", .a = 0),
 	LOAD(R1, TAIL),
