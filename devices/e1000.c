@@ -159,16 +159,18 @@ static void e1000_tx_desc(struct e1000 *e, const struct e1000_desc *d, uint32_t 
 		p->rs[p->n_rs++] = (uint16_t)at;
 }
 
-/* Without zero-copy: the whole frame goes through private memory. */
-static void e1000_tx_bounce(struct e1000 *e, struct e1000_frame *f)
+/* As net_send(). */
+static int e1000_tx_send(struct e1000 *e, struct e1000_frame *f)
 {
 	struct e1000_tx *tx = &e->tx;
 
-	iov_copy_out(f->iov, f->cnt, 0, tx->bounce, f->len);
-	counter_add(&e->nic.stat.bytes_copied, f->len);
-	tx->bounce_iov = (struct iovec){ tx->bounce, f->len };
-	f->iov = &tx->bounce_iov;
-	f->cnt = 1;
+	if (!nic_has(&e->nic, RUNG_ZERO_COPY)) {
+		tx->bounced = nic_bounce(&e->nic, f->iov, f->cnt, tx->bounce, sizeof(tx->bounce));
+		f->iov = &tx->bounced;
+		f->cnt = 1;
+	}
+	trace(NET, "%s: tx %zu bytes, %d pieces", e->nic.cfg.name, f->len, f->cnt);
+	return e1000_loopback(e) ? e1000_loop(e, f) : net_send(e->nic.be, &f->h, f->iov, f->cnt);
 }
 
 /* Send the packet under assembly. False: no room, it stays; writable() will come. */
@@ -184,11 +186,7 @@ static bool e1000_tx_one(struct e1000 *e)
 	p->tag &= !!(e1000_get(e, E1000_CTRL) & E1000_CTRL_VME);
 	why = e1000_offload(f, p, e->tx.ctx, (uint16_t)e1000_get(e, E1000_VET));
 	if (!why) {
-		if (!nic_has(&e->nic, RUNG_ZERO_COPY))
-			e1000_tx_bounce(e, f);
-		trace(NET, "%s: tx %zu bytes, %d pieces", e->nic.cfg.name, f->len, f->cnt);
-		err = e1000_loopback(e) ? e1000_loop(e, f)
-					: net_send(e->nic.be, &f->h, f->iov, f->cnt);
+		err = e1000_tx_send(e, f);
 		if (err == -EAGAIN) {
 			counter_inc(&e->nic.stat.tx_again);
 			return false;
@@ -258,9 +256,10 @@ static bool e1000_tx_batch(struct e1000 *e)
 	struct e1000_tx *tx = &e->tx;
 	unsigned turn = nic_has(&e->nic, RUNG_WORKER) ? E1000_BATCH : tx->ring.size;
 	unsigned fetch = nic_has(&e->nic, RUNG_ZERO_COPY) ? E1000_BATCH : 1;
+	uint64_t enough = nic_segments(&e->nic) + NIC_TURN_SEGMENTS;
 	bool room = !tx->pkt.ready || e1000_tx_one(e);
 
-	for (unsigned i = 0; room && i < turn && e1000_ring_avail(&tx->ring); i++) {
+	while (room && turn-- && e1000_ring_avail(&tx->ring) && nic_segments(&e->nic) < enough) {
 		if (tx->next == tx->fetched) {
 			tx->fetched = e1000_ring_fetch(&tx->ring, tx->desc, fetch);
 			tx->next = 0;

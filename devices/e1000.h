@@ -179,7 +179,7 @@ struct e1000_tx {
 	unsigned reported; /* statuses written back during this batch */
 	bool urgent;       /* one of them without IDE */
 	/* without the zero-copy rung: */
-	struct iovec bounce_iov;
+	struct iovec bounced;
 	uint8_t bounce[NET_FRAME_MAX];
 };
 

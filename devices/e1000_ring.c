@@ -172,9 +172,16 @@ static int e1000_loop_segment(void *ctx, const struct iovec *iov, int cnt)
 
 int e1000_loop(struct e1000 *e, const struct e1000_frame *f)
 {
-	if (!offload_hdr_valid(&f->h, f->len))
+	int nr;
+
+	if (!offload_sendable(&f->h, f->len))
 		return -EINVAL;
 	if (f->h.gso_type == VIRTIO_NET_HDR_GSO_NONE)
 		return e1000_loop_frame(e, &f->h, f->iov, f->cnt);
-	return MIN(0, offload_segment(&f->h, f->iov, f->cnt, e1000_loop_segment, e));
+	nr = offload_segment(&f->h, f->iov, f->cnt, e1000_loop_segment, e);
+	if (nr < 0)
+		return nr;
+	counter_inc(&e->nic.stat.rx_cut);
+	counter_add(&e->nic.stat.rx_segments, (unsigned)nr);
+	return 0;
 }

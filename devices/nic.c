@@ -2,6 +2,8 @@
 /* nic.c: the part of a NIC that is the same whichever ring it walks. */
 #include "devices/nic.h"
 
+#include "devices/net/offload.h"
+
 #include <ctype.h>
 #include <errno.h>
 #include <string.h>
@@ -119,6 +121,14 @@ void nic_destroy(struct nic *n)
 {
 	if (n)
 		n->ops->destroy(n);
+}
+
+struct iovec nic_bounce(struct nic *n, const struct iovec *iov, int cnt, void *bounce, size_t size)
+{
+	size_t len = iov_copy_out(iov, cnt, 0, bounce, size);
+
+	counter_add(&n->stat.bytes_copied, len);
+	return (struct iovec){ bounce, len };
 }
 
 void nic_tx_taken(struct nic *n, size_t len)

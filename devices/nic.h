@@ -30,6 +30,9 @@
 /* Small frames in a row until neither model expects a large one, for which there is more to
  * prepare: what is read then is read into less. */
 #define NIC_DOUBT 32
+/* Segments cut in software that end a turn, as a batch of frames does: a turn is a few
+ * milliseconds of a thread that is there for all NICs. One frame makes twice as many at most. */
+#define NIC_TURN_SEGMENTS 4096
 
 /* name, meaning. Written by the holder of nic.work, but for kicks that exit and irqs
  * (nic.lock) and guest_faults (nic_guest_fault() only). */
@@ -139,6 +142,12 @@ static inline bool nic_has(const struct nic *n, enum ladder_rung r)
 	return n->cfg.rungs & BIT(r);
 }
 
+/* Segments cut in software so far, for a backend or (e1000) for the ring. */
+static inline uint64_t nic_segments(const struct nic *n)
+{
+	return counter_get(&n->be->stat.sw_segments) + counter_get(&n->stat.rx_segments);
+}
+
 /* For the two models: common members, and their release. 0 or -errno; nic_fini() in
  * either case. */
 int nic_init(struct nic *n, const struct nic_ops *ops, struct machine *m,
@@ -153,6 +162,10 @@ void nic_work_begin(struct nic *n);
 /* A frame of `len` bytes was taken from the guest and sent: count it, and make the
  * artificial exits that belong to it. work held. */
 void nic_tx_taken(struct nic *n, size_t len);
+
+/* Without zero-copy: the bytes of `iov`, as far as there is room, as one piece at `bounce`,
+ * and counted. work held. */
+struct iovec nic_bounce(struct nic *n, const struct iovec *iov, int cnt, void *bounce, size_t size);
 
 /* The driver did `why`: count it, trace it. The NIC's own fault handling follows. */
 void nic_guest_fault(struct nic *n, const char *why);

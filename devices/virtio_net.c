@@ -135,7 +135,7 @@ static int vnet_tx_send(struct vnet *v, const struct virtq_chain *c)
 	frame = vnet_iov_skip(v->tx.iov, &cnt, sizeof(h));
 	trace(NET, "%s: tx %zu bytes, %d pieces", v->nic.cfg.name, c->out_len - sizeof(h), cnt);
 	if (!nic_has(&v->nic, RUNG_ZERO_COPY)) {
-		vnet_tx_bounce(v, frame, cnt, &bounced);
+		bounced = nic_bounce(&v->nic, frame, cnt, v->bounce, sizeof(v->bounce));
 		frame = &bounced;
 		cnt = 1;
 	}
@@ -201,12 +201,13 @@ static void vnet_tx_run(struct vnet *v)
 	struct virtq *q = vnet_q(v, VNET_TX);
 	bool quiet = nic_has(&v->nic, RUNG_KICK); /* no kicks while we look at the ring */
 	unsigned n = 0, turn = v->vp.rung_at ? VNET_QUEUE_SIZE : VNET_BATCH;
+	uint64_t enough = nic_segments(&v->nic) + NIC_TURN_SEGMENTS;
 	int got = 1;
 
 	if (v->tx.blocked)
 		return;
 	v->tx_awake = true;
-	while (got >= 0 && n < turn) {
+	while (got >= 0 && n < turn && nic_segments(&v->nic) < enough) {
 		if (quiet)
 			virtq_kick_disable(q);
 		else
@@ -221,7 +222,7 @@ static void vnet_tx_run(struct vnet *v)
 	}
 	if (n)
 		counter_inc(&v->nic.stat.tx_batches);
-	if (n == turn)
+	if (got > 0)
 		vnet_poke(v, VNET_TX);
 	vnet_irq_update(v, VNET_TX);
 }

@@ -121,8 +121,6 @@ int vnet_rx_fill_or_wait(struct vnet *v);
 void vnet_rx_forget(struct vnet_rx *rx, unsigned n);
 /* Leave out the first `n` bytes of `iov`, which are there. */
 const struct iovec *vnet_iov_skip(struct iovec *iov, int *cnt, size_t n);
-/* Without zero-copy: a frame's bytes as one private piece. */
-void vnet_tx_bounce(struct vnet *v, const struct iovec *iov, int cnt, struct iovec *out);
 
 /* A frame into the window behind the place of its header, as net_recv(); rx.payload, *cnt
  * entries of it, then begins with the frame's headers. */

@@ -79,12 +79,6 @@ const struct iovec *vnet_iov_skip(struct iovec *iov, int *cnt, size_t n)
 
 /* --- without zero-copy --- */
 
-void vnet_tx_bounce(struct vnet *v, const struct iovec *iov, int cnt, struct iovec *out)
-{
-	*out = (struct iovec){ v->bounce, iov_copy_out(iov, cnt, 0, v->bounce, sizeof(v->bounce)) };
-	counter_add(&v->nic.stat.bytes_copied, out->iov_len);
-}
-
 static ssize_t vnet_rx_bounce(struct vnet *v, struct virtio_net_hdr *h, const struct iovec *iov,
 			      int cnt)
 {

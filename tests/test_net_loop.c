@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* test_net_loop.c: the backends without a host behind them: null and loop. */
+#include "devices/net/offload.h"
 #include "tests/check_main.h"
 #include "tests/rig/net_rig.h"
 
@@ -243,12 +244,12 @@ START_TEST(loop_takes_whole_tso_frames_or_says_again)
 		;
 	ck_assert_uint_eq(probe.writable, 1);
 
-	/* Segments of a byte: more headers than the ring has bytes. Let in when it is
-	 * empty, cut short, counted; never stuck. */
-	h.gso_size = 1;
+	/* Segments of 8 bytes: their headers may be more than the ring has bytes. Let in
+	 * when it is empty, never stuck. */
+	h.gso_size = OFFLOAD_MSS_MIN;
 	ck_assert_int_eq(probe_send(&probe, &h, buf, len), 0);
-	ck_assert_uint_eq(counter_get(&be->stat.tx_drops), 1);
 	ck_assert_int_eq(probe_send(&probe, &h, buf, len), -EAGAIN);
+	ck_assert_uint_eq(counter_get(&be->stat.tx_drops), 0);
 	net_close(be);
 	loop_free(l);
 }

@@ -4,6 +4,7 @@
  * a backend that takes them, in correct segments to one that does not, and towards the
  * driver as far as it can take them.
  */
+#include "devices/net/offload.h"
 #include "tests/rig/exam.h"
 
 #include <string.h>
@@ -208,6 +209,33 @@ static void exam_large_segments(struct nic_rig *r, const struct virtio_net_hdr *
 }
 
 /* Payloads that fill segments to the end of an IPv4 frame of 1514 bytes: too long for IPv6. */
+/* What segments cost is bounded, by frame and by turn: the I/O thread is other NICs', too. */
+START_TEST(absurdly_small_segments_take_a_turn_each_or_are_refused)
+{
+	struct nic_rig *r = nic_rig_new(_i, NULL);
+	struct virtio_net_hdr h;
+	size_t len = tso_frame(peer, false, 60000, TCP_ACK, &h);
+	const unsigned n = 4;
+
+	h.gso_size = OFFLOAD_MSS_MIN - 1;
+	ck_assert(rig_post_tx_offload(r, &h, frame, len));
+	rig_kick(r);
+	rig_run(r);
+	ck_assert_uint_eq(rig_stat(r, tx_drops), 1);
+	ck_assert_uint_eq(rig_stat(r, guest_faults), 1);
+	ck_assert_uint_eq(rig_stat(r, tx_batches), 1);
+	h.gso_size = OFFLOAD_MSS_MIN;
+	for (unsigned i = 0; i < n; i++)
+		ck_assert(rig_post_tx_offload(r, &h, frame, len));
+	rig_kick(r);
+	rig_run(r);
+	ck_assert_uint_eq(rig_tx_done(r), n + 1);
+	ck_assert_uint_eq(counter_get(&r->net->net.stat.sw_segments), n * 60000 / OFFLOAD_MSS_MIN);
+	ck_assert_uint_eq(rig_stat(r, tx_batches), 1 + n);
+	nic_rig_free(r);
+}
+END_TEST
+
 START_TEST(large_frame_is_received_as_the_driver_can_take_it)
 {
 	struct nic_rig *r = nic_rig_new(_i, NULL);
@@ -320,6 +348,7 @@ static const struct test_entry tests[] = {
 	EXAM(tso_frame_in_many_pieces_is_sent_byte_exact),
 	EXAM(tso_frames_fill_the_ring_and_arrive_in_order),
 	EXAM(tso_frame_waits_for_room_and_goes_whole),
+	EXAM(absurdly_small_segments_take_a_turn_each_or_are_refused),
 	EXAM(large_frame_is_received_as_the_driver_can_take_it),
 	EXAM(large_frames_are_granted_as_rung_and_driver_say),
 	T(large_frame_waits_for_a_driver_that_is_behind),

@@ -88,7 +88,7 @@ static int loopback_put(struct net *n, const struct virtio_net_hdr *h, const str
 /*
  * A frame that must be cut is let in only when the whole of it will fit, so that no
  * segment is lost half-way; a limit of the ring's own size lets even an absurd one
- * (a million one-byte segments) in once the ring is empty, where it loses its end.
+ * (8192 segments of 8 bytes) in once the ring is empty, where it may lose its end.
  */
 static bool loopback_has_room(const struct loopback *lb, const struct virtio_net_hdr *h, size_t len)
 {

@@ -170,7 +170,7 @@ int net_send(struct net *n, const struct virtio_net_hdr *h, const struct iovec *
 	if (cnt < 0 || cnt > NET_IOV_MAX)
 		return -EINVAL;
 	len = iov_length(iov, cnt);
-	if (len < NET_FRAME_MIN || len > NET_FRAME_MAX || !offload_hdr_valid(h, len))
+	if (len < NET_FRAME_MIN || len > NET_FRAME_MAX || !offload_sendable(h, len))
 		return -EINVAL;
 	trace(NET, "%s: send %zu bytes, flags %#x gso %#x size %u", n->name, len, h->flags,
 	      h->gso_type, h->gso_size);

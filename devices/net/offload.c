@@ -183,6 +183,12 @@ bool offload_hdr_valid(const struct virtio_net_hdr *h, size_t len)
 	       (size_t)h->csum_start + h->csum_offset + sizeof(uint16_t) <= len;
 }
 
+bool offload_sendable(const struct virtio_net_hdr *h, size_t len)
+{
+	return offload_hdr_valid(h, len) &&
+	       (h->gso_type == VIRTIO_NET_HDR_GSO_NONE || h->gso_size >= OFFLOAD_MSS_MIN);
+}
+
 size_t offload_csum(const struct virtio_net_hdr *h, const struct iovec *iov, int cnt)
 {
 	size_t len = iov_length(iov, cnt) - h->csum_start;

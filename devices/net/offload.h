@@ -38,6 +38,14 @@ uint16_t offload_sum(const struct iovec *iov, int cnt, size_t off, size_t len);
 bool offload_hdr_valid(const struct virtio_net_hdr *h, size_t len);
 
 /*
+ * The same of a frame that a guest sends, whose segments must besides have OFFLOAD_MSS_MIN
+ * bytes: Linux's least (net.ipv4.tcp_min_snd_mss, 48, without 40 bytes of options). That
+ * bounds what one frame can ask for to 8192 segments; with MSS 1 it is a fifth of a second.
+ */
+#define OFFLOAD_MSS_MIN 8
+bool offload_sendable(const struct virtio_net_hdr *h, size_t len);
+
+/*
  * Fill in the checksum that a NEEDS_CSUM header asks for (the field holds the
  * pseudo-header sum), writing it into the iovec's memory, which the caller must
  * own. A UDP checksum of 0 becomes 0xffff. *h must be valid. Returns the number
