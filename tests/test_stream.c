@@ -96,9 +96,7 @@ static void peer_write(const void *p, size_t len)
 
 static void peer_send(const uint8_t *frame, size_t len)
 {
-	uint32_t be32 = htobe32((uint32_t)len);
-
-	peer_write(&be32, sizeof(be32));
+	peer_write(&(uint32_t){ htobe32((uint32_t)len) }, 4);
 	peer_write(frame, len);
 }
 

@@ -368,13 +368,15 @@ START_TEST(exits_are_counted_by_name)
 {
 	char text[1024] = "";
 	struct json j = { .f = fmemopen(text, sizeof(text), "w") };
+	struct acct_moment now;
 
 	setup();
 	exit_port(false, ECHO_PORT, 1, 1);
 	exit_port(false, ECHO_PORT, 1, 8);
 	exit_memory(false, ECHO_MMIO, 4);
 	json_open(&j, NULL, '{');
-	vcpu_stats_json(&cpu, &j);
+	now = acct_moment();
+	vcpu_stats_json(&cpu, &now, &j);
 	json_close(&j, '}');
 	fclose(j.f);
 	ck_assert_ptr_nonnull(strstr(text, "\"io\": 2"));
@@ -410,6 +412,27 @@ START_TEST(turn_is_split_without_a_rest)
 	ck_assert_uint_eq(counter_get(&t->kvm), 607);
 	ck_assert_uint_eq(counter_get(&t->kvm) + counter_get(&t->handler) + counter_get(&t->wait),
 			  counter_get(&cpu.mark) - mark);
+	fake_machine_free(f);
+}
+END_TEST
+
+/* However late it is made: its thread may have waited for a processor. */
+START_TEST(report_adds_up_to_the_moment_it_is_of)
+{
+	const struct acct_moment birth = acct_moment(), now = { birth.ticks + 1000, birth.ns + 77 };
+	struct vcpu_report r;
+
+	setup();
+	cpu.start_ns = birth.ns;
+	cpu.mark = birth.ticks;
+	vcpu_time_exit(&cpu, KVM_EXIT_IO, birth.ticks + 600);
+	while (acct_moment().ns < birth.ns + 20000000)
+		;
+	r = vcpu_report(&cpu, &now);
+	ck_assert_uint_eq(r.wall, 77);
+	ck_assert_uint_le(r.kvm - acct_ns(599), 2); /* the clocks' ratio is measured each time */
+	ck_assert_uint_le(r.pending - acct_ns(399), 2);
+	ck_assert_uint_eq(r.handler + r.wait, 0);
 	fake_machine_free(f);
 }
 END_TEST
@@ -458,6 +481,7 @@ static const struct test_entry tests[] = {
 	TLOOP(unknown_reason_is_a_crash_with_its_number, 0, 5),
 	T(exits_are_counted_by_name),
 	TLOOP(turn_is_split_without_a_rest, 0, 3),
+	T(report_adds_up_to_the_moment_it_is_of),
 };
 
 CHECK_MAIN("vcpu_exit", tests)

@@ -8,6 +8,7 @@
 
 #define CPUID_POWER         0x80000007u /* advanced power management */
 #define CPUID_INVARIANT_TSC BIT(8)      /* in EDX */
+#define MOMENT_TRIES        3
 #define CLOCKSOURCE         "/sys/devices/system/clocksource/clocksource0/current_clocksource"
 
 bool acct_tsc;
@@ -15,7 +16,7 @@ bool acct_on = true;
 _Thread_local uint64_t acct_waited;
 
 /* Two clocks read together, at the start. */
-static uint64_t acct_ticks0, acct_ns0;
+static struct acct_moment acct_birth;
 
 static uint64_t acct_monotonic(void)
 {
@@ -50,17 +51,34 @@ static bool acct_tsc_is_the_kernels(void)
 static void __attribute__((constructor)) acct_init(void)
 {
 	acct_tsc = acct_tsc_is_invariant() || acct_tsc_is_the_kernels();
-	acct_ns0 = acct_monotonic();
-	acct_ticks0 = acct_now();
+	acct_birth = acct_moment();
+}
+
+/* The closest of some pairs of readings: this thread may lose its processor between two. */
+struct acct_moment acct_moment(void)
+{
+	struct acct_moment m = { 0, 0 };
+	uint64_t closest = UINT64_MAX;
+
+	for (unsigned i = 0; i < MOMENT_TRIES; i++) {
+		uint64_t before = acct_now(), ns = acct_monotonic();
+		uint64_t apart = acct_span(before, acct_now());
+
+		if (apart < closest)
+			m = (struct acct_moment){ .ticks = before + apart / 2, .ns = ns };
+		closest = MIN(closest, apart);
+	}
+	return m;
 }
 
 uint64_t acct_ns(uint64_t ticks)
 {
-	uint64_t span = acct_span(acct_ticks0, acct_now()), ns = acct_monotonic() - acct_ns0;
+	struct acct_moment now = acct_moment();
+	uint64_t span = acct_span(acct_birth.ticks, now.ticks);
 
 	if (!acct_tsc || !span)
 		return ticks;
-	return (uint64_t)((double)ticks * ((double)ns / (double)span));
+	return (uint64_t)((double)ticks * ((double)(now.ns - acct_birth.ns) / (double)span));
 }
 
 void access_json(void *ctx, const char *name, const struct access *a)

@@ -47,6 +47,15 @@ static inline uint64_t acct_span(uint64_t since, uint64_t now)
 /* Ticks in nanoseconds. */
 uint64_t acct_ns(uint64_t ticks);
 
+/* A moment by both clocks. A report takes one and reckons everything up to it: what is read later
+ * than that, because its thread had to wait for a processor, would not add up with the rest. */
+struct acct_moment {
+	uint64_t ticks; /* acct_now()'s */
+	uint64_t ns;    /* loop_now()'s */
+};
+
+struct acct_moment acct_moment(void);
+
 /* --- accesses --- */
 
 /* Of one register, queue or region. Several vCPUs may write at once. */

@@ -126,7 +126,7 @@ void board_stats_json(struct board *b, FILE *f);
 void board_stats_table(struct board *b, FILE *f);
 /* "poweroff", or "running". */
 const char *board_stop_name(const struct board *b);
-/* Since the guest began, ns. */
-uint64_t board_lifetime(const struct board *b);
+/* Since the guest began, up to `now` or its end, ns. */
+uint64_t board_lifetime(const struct board *b, const struct acct_moment *now);
 
 #endif

@@ -27,27 +27,27 @@ const char *board_stop_name(const struct board *b)
 	return b->end ? names[b->why] : "running"; /* until then, `why` may change */
 }
 
-uint64_t board_lifetime(const struct board *b)
+uint64_t board_lifetime(const struct board *b, const struct acct_moment *now)
 {
-	return (b->end ? b->end : loop_now()) - b->start;
+	return (b->end ? b->end : now->ns) - b->start;
 }
 
-static void stats_run(struct board *b, struct json *j)
+static void stats_run(struct board *b, const struct acct_moment *now, struct json *j)
 {
 	json_open(j, "run", '{');
-	json_double(j, "seconds", (double)board_lifetime(b) / 1e9);
+	json_double(j, "seconds", (double)board_lifetime(b, now) / 1e9);
 	json_str(j, "stop", board_stop_name(b));
 	if (b->end)
 		json_u64(j, "exit_status", (uint64_t)board_exit_status(b));
 	json_close(j, '}');
 }
 
-static void stats_vcpus(struct board *b, struct json *j)
+static void stats_vcpus(struct board *b, const struct acct_moment *now, struct json *j)
 {
 	json_open(j, "vcpus", '[');
 	for (unsigned i = 0; i < b->n_vcpus; i++) {
 		json_open(j, NULL, '{');
-		vcpu_stats_json(&b->vcpu[i], j);
+		vcpu_stats_json(&b->vcpu[i], now, j);
 		json_close(j, '}');
 	}
 	json_close(j, ']');
@@ -136,7 +136,8 @@ static void stats_marks(struct board *b, struct json *j)
 	json_close(j, '}');
 }
 
-static void stats_object(struct board *b, const char *key, struct json *j)
+static void stats_object(struct board *b, const char *key, const struct acct_moment *now,
+			 struct json *j)
 {
 	json_open(j, key, '{');
 	json_u64(j, "version", STATS_VERSION);
@@ -145,8 +146,8 @@ static void stats_object(struct board *b, const char *key, struct json *j)
 	json_open(j, "host", '{');
 	json_str(j, "flavour", b->flavour);
 	json_close(j, '}');
-	stats_run(b, j);
-	stats_vcpus(b, j);
+	stats_run(b, now, j);
+	stats_vcpus(b, now, j);
 	stats_threads(b, j);
 	json_open(j, "buses", '{');
 	stats_bus(&b->m.pio, j);
@@ -161,9 +162,10 @@ static void stats_object(struct board *b, const char *key, struct json *j)
 
 void board_stats_json(struct board *b, FILE *f)
 {
+	struct acct_moment now = acct_moment();
 	struct json j = { .f = f };
 
-	stats_object(b, NULL, &j);
+	stats_object(b, NULL, &now, &j);
 }
 
 /* Said once, then only counted: a full disk stays full. */
@@ -188,6 +190,7 @@ static void mark_append(struct board *b, const char *line, size_t len)
 
 void board_mark(void *board, uint32_t label)
 {
+	struct acct_moment now = acct_moment();
 	struct board *b = board;
 	char *line = NULL;
 	size_t len = 0;
@@ -199,8 +202,8 @@ void board_mark(void *board, uint32_t label)
 	}
 	json_open(&j, NULL, '{');
 	json_u64(&j, "mark", label);
-	json_u64(&j, "ns", board_lifetime(b));
-	stats_object(b, "stats", &j);
+	json_u64(&j, "ns", board_lifetime(b, &now));
+	stats_object(b, "stats", &now, &j);
 	json_close(&j, '}');
 	if (fclose(j.f))
 		mark_lost(b, errno);

@@ -40,10 +40,13 @@ static void table_bus(struct bus *bus, FILE *f)
 
 void board_stats_table(struct board *b, FILE *f)
 {
-	fprintf(f, "--- %s after %.3f s\n", board_stop_name(b), (double)board_lifetime(b) / 1e9);
+	struct acct_moment now = acct_moment();
+
+	fprintf(f, "--- %s after %.3f s\n", board_stop_name(b),
+		(double)board_lifetime(b, &now) / 1e9);
 	table_threads(b, f);
 	for (unsigned i = 0; i < b->n_vcpus; i++)
-		vcpu_stats_print(&b->vcpu[i], f);
+		vcpu_stats_print(&b->vcpu[i], &now, f);
 	table_bus(&b->m.pio, f);
 	table_bus(&b->m.mmio, f);
 	for (unsigned i = 0; i < b->n_nics; i++)

@@ -94,18 +94,18 @@ void vcpu_time_end(struct vcpu *c);
  * the handler of `reason`, of which `waited` ticks were spent on a lock. Its thread. */
 void vcpu_time_exit(struct vcpu *c, unsigned reason, uint64_t exited);
 void vcpu_time_handled(struct vcpu *c, unsigned reason, uint64_t waited);
-/* Nanoseconds, over all reasons: kvm + handler + wait + pending = wall. */
+/* Nanoseconds up to `now`, over all reasons: kvm + handler + wait + pending = wall. */
 struct vcpu_report {
 	uint64_t exits; /* a number */
 	uint64_t wall, kvm, handler, wait;
 	uint64_t pending; /* while the thread lives: in KVM_RUN, or in a handler, now */
 };
 
-struct vcpu_report vcpu_report(const struct vcpu *c);
+struct vcpu_report vcpu_report(const struct vcpu *c, const struct acct_moment *now);
 /* Members of an open JSON object: every reason seen, and the time it took. Any thread. */
-void vcpu_stats_json(const struct vcpu *c, struct json *j);
+void vcpu_stats_json(const struct vcpu *c, const struct acct_moment *now, struct json *j);
 /* The same as a table. */
-void vcpu_stats_print(const struct vcpu *c, FILE *f);
+void vcpu_stats_print(const struct vcpu *c, const struct acct_moment *now, FILE *f);
 
 /* --- vcpu_x86.c --- */
 

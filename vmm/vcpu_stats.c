@@ -14,9 +14,12 @@
 
 void vcpu_time_start(struct vcpu *c)
 {
+	struct acct_moment now;
+
 	cputime_begin(&c->cpu);
-	c->start_ns = loop_now();
-	c->mark = acct_now();
+	now = acct_moment();
+	c->start_ns = now.ns;
+	c->mark = now.ticks;
 }
 
 void vcpu_time_end(struct vcpu *c)
@@ -61,7 +64,7 @@ static const char *vcpu_reason(unsigned reason, char number[16])
 	return vcpu_exit_name(reason) ? vcpu_exit_name(reason) : number;
 }
 
-struct vcpu_report vcpu_report(const struct vcpu *c)
+struct vcpu_report vcpu_report(const struct vcpu *c, const struct acct_moment *now)
 {
 	uint64_t end = counter_get(&c->end_ns), mark = counter_get(&c->mark);
 	uint64_t start = counter_get(&c->start_ns);
@@ -74,15 +77,15 @@ struct vcpu_report vcpu_report(const struct vcpu *c)
 		r.wait += acct_ns(counter_get(&c->time[i].wait));
 	}
 	if (start)
-		r.wall = (end ? end : loop_now()) - start;
+		r.wall = (end ? end : now->ns) - start;
 	if (start && !end)
-		r.pending = acct_ns(acct_span(mark, acct_now()));
+		r.pending = acct_ns(acct_span(mark, now->ticks));
 	return r;
 }
 
-static void vcpu_time_json(const struct vcpu *c, struct json *j)
+static void vcpu_time_json(const struct vcpu *c, const struct acct_moment *now, struct json *j)
 {
-	struct vcpu_report r = vcpu_report(c);
+	struct vcpu_report r = vcpu_report(c, now);
 
 	json_u64(j, "wall_ns", r.wall);
 	json_u64(j, "kvm_ns", r.kvm);
@@ -103,7 +106,7 @@ static void vcpu_reason_json(const struct vcpu *c, unsigned reason, struct json 
 	json_close(j, '}');
 }
 
-void vcpu_stats_json(const struct vcpu *c, struct json *j)
+void vcpu_stats_json(const struct vcpu *c, const struct acct_moment *now, struct json *j)
 {
 	char number[16];
 
@@ -112,7 +115,7 @@ void vcpu_stats_json(const struct vcpu *c, struct json *j)
 		if (counter_get(&c->exits[i]))
 			json_u64(j, vcpu_reason(i, number), counter_get(&c->exits[i]));
 	json_close(j, '}');
-	vcpu_time_json(c, j);
+	vcpu_time_json(c, now, j);
 	json_open(j, "time", '{');
 	for (unsigned i = 0; i < VCPU_EXITS; i++)
 		if (counter_get(&c->exits[i]) || counter_get(&c->time[i].kvm))
@@ -131,9 +134,9 @@ static void vcpu_reason_print(const struct vcpu *c, unsigned reason, FILE *f)
 		(double)acct_ns(counter_get(&t->wait)) / 1e3);
 }
 
-void vcpu_stats_print(const struct vcpu *c, FILE *f)
+void vcpu_stats_print(const struct vcpu *c, const struct acct_moment *now, FILE *f)
 {
-	struct vcpu_report r = vcpu_report(c);
+	struct vcpu_report r = vcpu_report(c, now);
 	double percent = r.wall ? 100.0 / (double)r.wall : 0;
 
 	fprintf(f,
