@@ -219,7 +219,7 @@ fuzzers: $(FUZZERS)
 tests: $(FUZZERS) $(TESTS) $(KVM_TESTS) $(BUILD)/tests/rungs $(PRELOAD) payloads
 
 check-unit: tests
-	$(Q)tests/run.sh $(TESTS) $(FUZZERS) tests/figures.py tests/trace2svg.py
+	$(Q)tests/run.sh $(TESTS) $(FUZZERS) tests/docs.py tests/figures.py tests/trace2svg.py
 
 check-rungs: $(NIC_TESTS) $(BUILD)/tests/rungs
 	$(Q)tests/rungs.sh $(BUILD)/tests/rungs $(NIC_TESTS)

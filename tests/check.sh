@@ -31,7 +31,7 @@ sum()
 	grep -E '^[0-9]+ passed' "$log" | grep -oE "[0-9]+ $1" | awk '{ n += $1 } END { print n + 0 }'
 }
 
-stage 'units' tests/run.sh "$build"/tests/{test,fuzz}_* tests/agent.py tests/counted.py tests/figures.py \
+stage 'units' tests/run.sh "$build"/tests/{test,fuzz}_* tests/agent.py tests/counted.py tests/docs.py tests/figures.py \
 	tests/trace2svg.py tests/windows.py tests/model.py tests/moved.py tests/reporting.py \
 	tests/ladder.py tests/stress.py
 DUET_RUNGS=0 stage 'both NICs the way QEMU has them (every other way: make check-rungs)' \

@@ -55,6 +55,7 @@ python_files()
 
 step 'layers and self-contained headers' tools/check-layers
 step 'licence lines' spdx
+step 'what the pages name and show' tools/check-docs
 step 'clang-format' clang-format --dry-run -Werror "${c_and_h[@]}"
 step 'lengths' tools/fnlen
 step 'cppcheck' analyse
