@@ -30,10 +30,13 @@ def case(function):
 
 
 def run(test):
-    """True, or the failure is printed and where it was."""
+    """True, or the failure is printed and where it was; skipped is not failed."""
     try:
         test()
         print(f"ok    {test.__doc__}", flush=True)
+        return True
+    except Skip as why:
+        print(f"skip  {test.__doc__}: {why}", flush=True)
         return True
     except (AssertionError, LookupError, ValueError, SyntaxError) as why:
         line = why.__traceback__.tb_next.tb_lineno

@@ -329,20 +329,35 @@ def bad_words():
         assert done.returncode == 2 and said in done.stderr, done
 
 
+def followed(script, *args):
+    """What follow() makes of a shell script, whose $1 is where its lines go: events, or why not."""
+    with tempfile.TemporaryDirectory() as scratch:
+        path = pathlib.Path(scratch)
+        command = ["sh", "-c", script, "sh", path / "out"]
+        try:
+            return duetlib.follow(command, path / "out", path / "log", duetlib.Progress(True), *args)
+        except duetlib.Fail as why:
+            return str(why)
+
+
 @case
 def silence():
     """follow(): a command that says nothing is ended after its patience, and it is said"""
-    with tempfile.TemporaryDirectory() as scratch:
-        path = pathlib.Path(scratch)
-        script = path / "mute"
-        script.write_text("#!/bin/sh\necho hello\nexec sleep 60\n")
-        script.chmod(script.stat().st_mode | stat.S_IXUSR)
-        try:
-            duetlib.follow([script], path / "out", path / "log", duetlib.Progress(True), 0.2)
-        except duetlib.Fail as why:
-            assert "nothing was heard" in str(why) and "hello" in str(why), why
-        else:
-            raise AssertionError("a mute command ended well")
+    said = followed("echo hello; exec sleep 60", 0.2)
+    assert "nothing was heard" in said and "hello" in said, said
+
+
+@case
+def died_late():
+    """follow(): a command that dies after its last line did not end well; one that says so itself did"""
+    def script(well, status):
+        return (f"""echo '{{"kind":"end","errors":0,"ok":{well}}}' >$1; echo boom; exit {status}""")
+
+    assert [event["kind"] for event in followed(script("true", 0))] == ["end"]
+    assert [event["kind"] for event in followed(script("false", 1))] == ["end"]
+    said = followed(script("true", 1))
+    assert "status 1" in said and "boom" in said, said
+    assert "status 3" in followed("exit 3")
 
 
 if __name__ == "__main__":

@@ -18,8 +18,9 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tools"))
 sys.dont_write_bytecode = True
 import cases  # noqa: E402
+import duetlib  # noqa: E402
 import stressing  # noqa: E402
-from cases import case, tool  # noqa: E402
+from cases import Skip, case, tool  # noqa: E402
 
 crowd, guests = tool("crowd"), tool("guests")
 
@@ -106,6 +107,33 @@ def sums():
     one(stressing.complaints([stats(guest_faults=1)]), "guest faults")
     assert len(stressing.complaints([stats(tap=99)])) == 2
     one(stressing.complaints([stats(rx_drops=1)]), "received or dropped")
+
+
+# Two datagrams in a network namespace that just came to be: what duetlib saw of them.
+IN_A_NAMESPACE = """ip link set lo up && exec "$2" -c '
+import socket, sys
+sys.path.insert(0, sys.argv[1])
+import duetlib
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.bind(("127.0.0.1", 0))
+for n in range(2): s.sendto(b"x", s.getsockname())
+print(*duetlib.tap_counters("lo").values())
+try: duetlib.tap_counters("eth")
+except duetlib.Fail as why: print(why)
+' "$1" """
+
+
+@case
+def own_namespace():
+    """a tap's counters are those of the network namespace that asks, though /sys is another's"""
+    unshare = ["unshare", "-rn", "--"]
+    if subprocess.run([*unshare, "true"], capture_output=True, check=False).returncode:
+        raise Skip("this host gives no network namespace")
+    done = subprocess.run([*unshare, "sh", "-c", IN_A_NAMESPACE, "sh", ROOT / "tools",
+                           sys.executable],
+                          capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines()[0] == "lo 2 2 0 0", done
+    assert "eth: there is no such interface" in done.stdout, done
 
 
 @case

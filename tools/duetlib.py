@@ -323,11 +323,19 @@ def taps(count, mtu=None):
             ip("tuntap", "del", "dev", name, "mode", "tap")
 
 
-def tap_counters(name):
-    """What the host's kernel counted of a tap; "rx" is what came out of the VMM."""
-    folder = pathlib.Path(f"/sys/class/net/{name}/statistics")
-    return {"name": name, **{counter: int((folder / counter).read_text()) for counter in
-                             ("rx_packets", "tx_packets", "rx_dropped", "tx_dropped")}}
+# The columns of /proc/PID/net/dev that are compared, behind the interface's name.
+TAP_COLUMNS = {"rx_packets": 1, "tx_packets": 9, "rx_dropped": 3, "tx_dropped": 11}
+
+
+def tap_counters(name, process="self"):
+    """What the host's kernel counted of a tap; "rx" is what came out of the VMM. PROCESS is one in
+    the tap's network namespace: /sys shows the one that it was mounted in, whoever looks."""
+    for line in pathlib.Path(f"/proc/{process}/net/dev").read_text().splitlines():
+        interface, colon, counters = line.partition(":")
+        if colon and interface.strip() == name:
+            columns = counters.split()
+            return {"name": name, **{what: int(columns[n]) for what, n in TAP_COLUMNS.items()}}
+    raise Fail(f"{name}: there is no such interface in the network namespace of process {process}")
 
 
 @contextlib.contextmanager
@@ -472,7 +480,8 @@ def run_traffic(args, mode, words, seconds, progress, options=()):
 
 def follow(command, out, log, progress, patience=None):
     """Runs COMMAND with its output in LOG, shows and returns the events it leaves in OUT. One that
-    is silent for PATIENCE seconds is ended."""
+    is silent for PATIENCE seconds is ended. Its status is its own affair if its end says that not
+    all was well."""
     source, events = Events(out), []
     with open(log, "wb") as file:
         child = subprocess.Popen(tied(command), stdin=subprocess.DEVNULL, stdout=file, stderr=file)
@@ -492,7 +501,8 @@ def follow(command, out, log, progress, patience=None):
     finally:
         progress.end()
         end_process(child, 15)
-    if not any(event["kind"] == "end" for event in events):
+    end = of_kind(events, "end")
+    if not end or (child.returncode and end[-1].get("ok")):   # what came after it went wrong
         raise Fail(f"the run did not end well (status {child.returncode}):\n{tail(log)}")
     return events
 
