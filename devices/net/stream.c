@@ -46,6 +46,7 @@ struct stream {
 	bool rx_on;
 	bool refused; /* a send() got -EAGAIN */
 	bool room;    /* and may try again: wake says so */
+	bool calling; /* readable() is under way: what it leaves is seen to behind it */
 	struct stream_queue tx, rx;
 };
 
@@ -194,23 +195,40 @@ static void stream_fill(struct stream *s)
 		stream_lose(s, stream_error(got));
 }
 
+/* Frames may be left in rx, of which epoll knows nothing: come back for them. */
+static void stream_come_back(struct stream *s)
+{
+	if (s->rx_on && stream_next(s) >= 0)
+		loop_event_signal(&s->wake);
+}
+
+/* Take the frame of `len` bytes that rx starts with. */
+static ssize_t stream_take(struct stream *s, size_t len, const struct iovec *iov, int cnt)
+{
+	struct stream_queue *q = &s->rx;
+
+	q->start += STREAM_LEN + len;
+	if (len >= NET_FRAME_MIN && iov_copy_in(iov, cnt, 0, q->buf + q->start - len, len) == len)
+		return (ssize_t)len;
+	counter_inc(&s->net.stat.rx_drops);
+	return -EMSGSIZE;
+}
+
+/* A worker that looks out by itself was not called, and may leave frames behind, too. */
 static ssize_t stream_recv_locked(struct stream *s, const struct iovec *iov, int cnt)
 {
 	ssize_t len = stream_next(s);
-	struct stream_queue *q = &s->rx;
+	bool filled = len < 0 && s->fd >= 0;
 
-	if (len < 0 && s->fd >= 0) {
+	if (filled) {
 		stream_fill(s);
 		len = stream_next(s);
 	}
 	if (len < 0)
 		return 0;
-	q->start += STREAM_LEN + (size_t)len;
-	if (len < NET_FRAME_MIN ||
-	    iov_copy_in(iov, cnt, 0, q->buf + q->start - len, (size_t)len) < (size_t)len) {
-		counter_inc(&s->net.stat.rx_drops);
-		return -EMSGSIZE;
-	}
+	len = stream_take(s, (size_t)len, iov, cnt);
+	if (filled && !s->calling)
+		stream_come_back(s);
 	return len;
 }
 
@@ -229,13 +247,6 @@ static ssize_t stream_recv(struct net *n, struct virtio_net_hdr *h, const struct
 
 /* --- callbacks; I/O thread --- */
 
-/* Frames may be left in rx, of which epoll knows nothing: come back for them. */
-static void stream_come_back(struct stream *s)
-{
-	if (s->rx_on && stream_next(s) >= 0)
-		loop_event_signal(&s->wake);
-}
-
 static void stream_call(struct stream *s, bool writable, bool readable)
 {
 	const struct net_client *c = &s->net.client;
@@ -246,6 +257,7 @@ static void stream_call(struct stream *s, bool writable, bool readable)
 		return;
 	c->readable(c->nic);
 	pthread_mutex_lock(&s->lock);
+	s->calling = false;
 	stream_come_back(s);
 	pthread_mutex_unlock(&s->lock);
 }
@@ -266,6 +278,7 @@ static void stream_ready(struct loop_fd *f, uint32_t events)
 	if (events & (EPOLLERR | EPOLLHUP) && !s->rx_on && s->fd >= 0)
 		stream_lose(s, stream_error(0));
 	readable = s->rx_on && s->fd >= 0 && events & ~(uint32_t)EPOLLOUT;
+	s->calling = readable;
 	pthread_mutex_unlock(&s->lock);
 	stream_call(s, writable, readable);
 }
@@ -279,6 +292,7 @@ static void stream_woken(struct loop_event *e)
 	writable = s->room;
 	s->room = false;
 	readable = s->rx_on && stream_next(s) >= 0;
+	s->calling = readable;
 	pthread_mutex_unlock(&s->lock);
 	stream_call(s, writable, readable);
 }
