@@ -289,12 +289,8 @@ START_TEST(readable_until_drained_or_disabled)
 	ck_assert_uint_eq(probe.readable, 0); /* off at first */
 	net_rx_enable(be, true);
 	ck_assert_int_eq(probe_recv(&probe, FRAME_BUF), sizeof(buf)); /* reads all of them */
-	loop_once(l, 0);
-	loop_once(l, 0);
-	ck_assert_uint_eq(probe.readable, 0); /* the socket is drained, and nobody was asked */
-	net_rx_enable(be, false);
-	net_rx_enable(be, true);
 	ck_assert_int_eq(loop_once(l, 0), 1);
+	ck_assert_uint_eq(probe.readable, 1); /* the socket is drained: asked for the others */
 	ck_assert_int_eq(loop_once(l, 0), 1);
 	ck_assert_uint_eq(probe.readable, 2); /* nothing taken: asked again */
 	net_rx_enable(be, false);
