@@ -90,7 +90,7 @@ PRELOAD := $(if $(STATIC)$(MUSL)$(ASAN)$(TSAN),,$(BUILD)/tests/preload/faults.so
 CHECK_LIBS = $(shell pkg-config --libs check)
 
 .PHONY: all help install clean fmt tags lint asan tsan payloads guest-agent lab-leave tests measured \
-	check check-unit check-rungs check-kvm check-cli check-hostile check-hostfaults check-lab check-all \
+	check check-unit course course-build check-rungs check-kvm check-cli check-hostile check-hostfaults check-lab check-all \
 	fuzz fuzzers stress guests integrity compare report calibrate peers diagrams \
 	determinism regress regress-renew
 .DELETE_ON_ERROR:
@@ -112,7 +112,7 @@ help:
 	@echo 'make fuzz         hostile input, 60 s for each target (T=20: 20 s)'
 	@echo 'make report       measures all, build/report/report.md with plots'
 	@echo 'make integrity    every byte checked          make stress    drivers under stress, N=5: briefly'
-	@echo 'make guests       stock guests of many shapes'
+	@echo 'make guests       stock guests of many shapes  make course    exercises of docs/course'
 	@echo 'make peers        duet beside QEMU           make diagrams  docs/img, out of traces'
 
 $(BUILD)/duet: $(OBJ)
@@ -218,6 +218,28 @@ fuzzers: $(FUZZERS)
 
 tests: $(FUZZERS) $(TESTS) $(KVM_TESTS) $(BUILD)/tests/rungs $(PRELOAD) payloads
 
+# Each exercise of docs/course, with what the reader is given and with an answer.
+EXERCISES := $(patsubst docs/course/exercises/%/test.c,%,$(wildcard docs/course/exercises/*/test.c))
+COURSE := $(BUILD)/course/vm200 $(foreach e,$(EXERCISES),$(addprefix $(BUILD)/course/$e/,skeleton solution))
+
+define exercise
+$(BUILD)/course/$1/$2: $(addprefix $(BUILD)/obj/docs/course/exercises/$1/,test.o $2.o) $(BUILD)/libduet.a
+	$$(call say,LD,$$@)
+	$$(Q)mkdir -p $$(@D)
+	$$(Q)$$(CC) $$(LDFLAGS) -o $$@ $$^ $$(CHECK_LIBS) $$(LDLIBS)
+endef
+$(foreach e,$(EXERCISES),$(foreach p,skeleton solution,$(eval $(call exercise,$e,$p))))
+
+$(BUILD)/course/vm200: $(BUILD)/obj/docs/course/vm200.o
+	$(call say,LD,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^
+
+course-build: $(COURSE)
+
+course: course-build
+	$(Q)BUILD=$(BUILD) tests/course.sh
+
 check-unit: tests
 	$(Q)tests/run.sh $(TESTS) $(FUZZERS) tests/docs.py tests/figures.py tests/trace2svg.py
 
@@ -244,12 +266,12 @@ $(BUILD)/tests/preload/%.so: tests/preload/%.c
 	$(Q)mkdir -p $(@D)
 	$(Q)gcc $(DUET_CFLAGS) -D_GNU_SOURCE -O2 -fPIC -shared -o $@ $<
 
-check-lab: all
+check-lab: all $(BUILD)/course/vm200
 	$(Q)tests/lab.sh
 
 check:
 	$(Q)tools/deps check
-	$(Q)$(MAKE) --no-print-directory tests all guest-agent
+	$(Q)$(MAKE) --no-print-directory tests all guest-agent course-build
 	$(Q)tests/check.sh
 
 # What takes minutes more than check.
@@ -325,5 +347,6 @@ clean:
 
 -include $(OBJ:.o=.d) $(RIG_OBJ:.o=.d) $(TEST_SRC:%.c=$(BUILD)/obj/%.d) \
 	$(BUILD)/obj/tests/rungs.d \
-	$(patsubst %.c,$(BUILD)/obj/%.d,$(wildcard tests/kvm/*.c tests/fuzz/*.c))
+	$(patsubst %.c,$(BUILD)/obj/%.d,$(wildcard tests/kvm/*.c tests/fuzz/*.c \
+		docs/course/*.c docs/course/exercises/*/*.c))
 .SECONDARY:

@@ -40,6 +40,7 @@ stage 'command line and terminal' tests/cli.py "$build"
 stage 'network backends' tests/net.py "$build"
 BUILD=$build stage 'a hostile guest' tests/hostile.py
 BUILD=$build stage 'a host that misbehaves' tests/hostfaults.py
+BUILD=$build stage 'the course' tests/course.sh
 stage 'payloads on /dev/kvm' tests/run.sh "$build"/tests/kvm/test_*
 stage 'stock kernels' tests/lab.sh
 skipped=$(grep -aE '^  skip ' "$log" || true)

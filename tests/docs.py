@@ -159,5 +159,34 @@ def run_as_shown():
             assert done.returncode == 0, (command, done)
 
 
+def judge(skeleton, solution):
+    """Exit status and words of tests/course.sh about an exercise whose programs say and end so."""
+    with tempfile.TemporaryDirectory() as build:
+        for name, (said, status) in (("e/skeleton", skeleton), ("e/solution", solution),
+                                     ("vm200", ("vm200: no", 3))):
+            program = pathlib.Path(build, "course", name)
+            program.parent.mkdir(parents=True, exist_ok=True)
+            program.write_text(f"#!/bin/sh\necho '{said}'\nexit {status}\n")
+            program.chmod(0o755)
+        done = subprocess.run([ROOT / "tests" / "course.sh", "e"], capture_output=True, text=True,
+                              check=False, stdin=subprocess.DEVNULL,
+                              env={**os.environ, "BUILD": build})
+    return done.returncode, done.stdout.splitlines()
+
+
+@case
+def exercises_are_judged():
+    """an exercise whose skeleton passes, crashes or is not run fails, as does a bad solution"""
+    good, bad = ("100%: Checks: 2, Failures: 0", 0), ("50%: Checks: 2, Failures: 1", 1)
+    status, said = judge(bad, good)
+    assert status == 0 and said[-1] == "1 passed, 0 failed, 1 skipped", said
+    for skeleton, solution, why in ((good, good, "the skeleton passes"),
+                                    (bad, bad, "the solution does not pass"),
+                                    (("no library", 127), good, "did not run"),
+                                    (bad, ("no library", 0), "the solution does not pass")):
+        status, said = judge(skeleton, solution)
+        assert status == 1 and why in said[0] and said[-1].startswith("0 passed, 1 failed"), said
+
+
 if __name__ == "__main__":
     sys.exit(cases.main(__doc__))

@@ -222,6 +222,14 @@ def shell():
 
 
 @case
+def course():
+    """the virtual machine of the course's first chapter runs"""
+    said = subprocess.run([BUILD / "course/vm200"], stdin=subprocess.DEVNULL, capture_output=True,
+                          text=True, timeout=60, check=False)
+    assert said.returncode == 0 and said.stdout.startswith("Hello from a guest\n"), said
+
+
+@case
 def guest_status():
     """a command in the guest gives the VMM its exit status"""
     lines = boot("run", "--set", "cmd=ZXhpdCAzNwo=", status=37)  # exit 37
