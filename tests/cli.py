@@ -127,7 +127,7 @@ def unknown_words():
     refused("walk")("walk")
     refused("frobnicate")("run", "--frobnicate")
     refused("-Z|'Z'")("run", "-Z")
-    refused("stray")("run", "-k", MONITOR, "stray")
+    refused("stray")("run", MONITOR, "stray")
     refused("kernel")("run")
 
 
@@ -229,6 +229,23 @@ def kernel_files():
     ]
     for path, words in files:
         expect(run("run", "-k", path), 2, re.escape(path), *words)
+
+
+@case
+def kernel_auto():
+    """--kernel auto: the one in /boot with its initrd, and it says so; or what it looked for"""
+    need_root()
+    need_kvm()
+    release = os.uname().release
+    for names, status, words in (([], 2, [f"/boot/vmlinuz-{release} and /boot/vmlinuz-\\*"]),
+                                 (["vmlinuz-1.2"], 42, ["auto: /boot/vmlinuz-1.2; no initrd"]),
+                                 (["vmlinuz-1.2", "initrd.img-1.2"], 42,
+                                  ["auto: /boot/vmlinuz-1.2 with /boot/initrd.img-1.2", "booting "
+                                   "/boot/vmlinuz-1.2"])):
+        there = "".join(f" && cp {MONITOR} /boot/{name}" for name in names)
+        script = f'mount --make-rprivate / && mount -t tmpfs none /boot{there} && exec "$@"'
+        expect(run("run", "auto", "-m", "64M", wrap=("unshare", "-m", "sh", "-c", script, "sh"),
+                   input="q", stdin=None), status, *words)
 
 
 @case

@@ -83,6 +83,17 @@ START_TEST(run_takes_every_option_in_both_forms)
 }
 END_TEST
 
+static const char *const kernels[] = { "run K",     "run K -q",    "run -q K",
+				       "run -- K",  "run -q -- K", "run -k L -q --kernel K",
+				       "run L -k K" };
+
+START_TEST(kernel_is_a_word_or_an_option)
+{
+	ck_assert_int_eq(parse(kernels[_i]), 0);
+	ck_assert_str_eq(o.kernel, "K");
+}
+END_TEST
+
 static const struct {
 	const char *text;
 	uint64_t bytes;
@@ -281,7 +292,10 @@ static const struct {
 	{ "", "no command", "usage" },
 	{ "boot", "'boot'", "run, probe" },
 	{ "help me", "'me'", "run, probe" },
-	{ "run", "no kernel", "--kernel" },
+	{ "run", "no kernel", "auto" },
+	{ "run K L", "'L'", "--help" },
+	{ "run -- K L", "'L'", "--help" },
+	{ "probe -- K", "'K'", "duet probe --help" },
 	{ "run --frob -k K", "--frob", "--help" },
 	{ "run -Z -k K", "-Z", "--help" },
 	{ "run -k", "-k", "value" },
@@ -448,6 +462,7 @@ END_TEST
 static const struct test_entry tests[] = {
 	T(run_has_defaults),
 	TLOOP(run_takes_every_option_in_both_forms, 0, 2),
+	TLOOP(kernel_is_a_word_or_an_option, 0, ARRAY_SIZE(kernels)),
 	TLOOP(memory_has_units, 0, ARRAY_SIZE(sizes)),
 	T(nics_keep_their_order_and_get_addresses),
 	TLOOP(ladder_is_a_word_and_switches, 0, ARRAY_SIZE(ladders)),

@@ -17,7 +17,6 @@
 #include "devices/nic.h"
 #include "devices/rtc.h"
 #include "devices/serial.h"
-#include "vmm/boot.h"
 #include "vmm/console.h"
 #include "vmm/log.h"
 #include "vmm/probe.h"
@@ -96,23 +95,6 @@ static int make_memory(struct board *b)
 static void free_memory(struct board *b)
 {
 	gm_destroy(&b->m.mem);
-}
-
-/* Before KVM is opened: a wrong file is a wrong file on every host. */
-static int make_kernel(struct board *b)
-{
-	const struct opts *o = b->o;
-	struct boot boot;
-	gpa_t rsdp;
-
-	if (!o->kernel)
-		return 0;
-	rsdp = acpi_write(&b->m.mem, o->cpus);
-	if (!rsdp)
-		return board_fail(EXIT_USAGE, "--memory: too little for the firmware's tables");
-	if (boot_load(&boot, &b->m.mem, o->kernel, o->initrd, o->append, rsdp, &b->entry) < 0)
-		return board_fail(EXIT_USAGE, "%s", boot.why);
-	return 0;
 }
 
 static int make_kvm(struct board *b)
@@ -379,7 +361,7 @@ static const struct board_part {
 	{ board_open_outputs, board_close_outputs }, /* files of the host                   */
 	{ board_open_disks, board_close_disks },     /* files of the host, locked           */
 	{ make_memory, free_memory },                /* 0.., RAM_HIGH_BASE..                */
-	{ make_kernel, NULL },                       /* ACPI, kernel, initrd in RAM         */
+	{ board_make_kernel, NULL },                 /* ACPI, kernel, initrd in RAM         */
 	{ make_kvm, free_kvm },                      /* PICs, IOAPIC, LAPICs, PIT    GSI 0  */
 	{ make_loop, free_loop },                    /* threads "io", "watcher"             */
 	{ make_irq, free_irq },                      /* lines, messages                     */
@@ -560,8 +542,9 @@ int board_exit_status(const struct board *b)
 	case STOP_HOST:
 		return EXIT_HOST;
 	case STOP_POWEROFF:
-	case STOP_RESET:
 		break;
+	case STOP_RESET:
+		return board_panicked(b) ? EXIT_CRASH : EXIT_OK;
 	}
 	return EXIT_OK;
 }
@@ -572,6 +555,8 @@ static void board_report(const struct board *b)
 	for (unsigned i = 0; i < b->o->cpus; i++)
 		if (b->vcpu[i].why[0])
 			log_error("%s", b->vcpu[i].why);
+	if (board_panicked(b))
+		log_error("the guest's kernel panicked");
 	if (b->why == STOP_CRASH && !strcmp(b->flavour, "software"))
 		log_error("this host's KVM is software: duet probe says what it can run");
 }
@@ -582,8 +567,8 @@ int board_run(const struct opts *o)
 	int status = board_build(&b, o);
 
 	if (!status) {
-		log_info("booting %s: %u vCPU%s, %" PRIu64 " MiB, KVM on %s", o->kernel, o->cpus,
-			 o->cpus > 1 ? "s" : "", o->memory >> 20, b.flavour);
+		log_info("booting %s: %u vCPU%s, %" PRIu64 " MiB, KVM on %s", b.files.kernel,
+			 o->cpus, o->cpus > 1 ? "s" : "", o->memory >> 20, b.flavour);
 		status = board_confine(o);
 	}
 	if (!status)

@@ -9,6 +9,7 @@
 #include "devices/disk.h"
 #include "vmm/device.h"
 #include "vmm/irq_kvm.h"
+#include "vmm/kernel_find.h"
 #include "vmm/kvm.h"
 #include "vmm/layout.h"
 #include "vmm/opts.h"
@@ -35,6 +36,7 @@ struct board {
 	const struct opts *o;
 	struct kvm kvm;
 	struct irq_kvm *irq;
+	struct kernel_files files;
 	struct boot_entry entry;
 	struct vcpu vcpu[MAX_CPUS];
 	unsigned n_vcpus;
@@ -92,6 +94,13 @@ int board_fail(int status, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* The files that the user named: 0 or an exit status, with the reason logged. */
 int board_open_outputs(struct board *b);
 void board_close_outputs(struct board *b);
+
+/* --- board_kernel.c --- */
+
+/* A part of the board: what the guest begins with, in its RAM. As board_open_outputs(). */
+int board_make_kernel(struct board *b);
+/* After the end: was the guest's reset its way to say that its kernel panicked? */
+bool board_panicked(const struct board *b);
 
 /* --- board_confine.c --- */
 

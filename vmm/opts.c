@@ -224,9 +224,20 @@ static int opts_sandbox(struct opts *o, const char *s)
 	return 0;
 }
 
+/* A word that is no option: KERNEL, unless it was given. */
+static int opts_word(struct opts *o, const char *s)
+{
+	if (o->command != OPTS_RUN || o->kernel)
+		return opts_fail(o, "unexpected argument '%s'; see duet %s --help", s, o->topic);
+	o->kernel = s;
+	return 0;
+}
+
 static int opts_set(struct opts *o, int opt, const char *arg)
 {
 	switch (opt) {
+	case 1: /* that is no option */
+		return opts_word(o, arg);
 	case 'k':
 		o->kernel = arg;
 		return 0;
@@ -309,7 +320,8 @@ static int opts_bad_option(struct opts *o, int ret, int argc, char **argv)
 static int opts_check_run(struct opts *o)
 {
 	if (!o->kernel)
-		return opts_fail(o, "no kernel; give one with --kernel FILE");
+		return opts_fail(o,
+				 "no kernel; say duet run FILE, or duet run auto for this host's");
 	if (o->trace_file && !o->trace)
 		return opts_fail(o, "--trace-file %s: nothing to write there without --trace",
 				 o->trace_file);
@@ -333,9 +345,9 @@ static int opts_options(struct opts *o, int argc, char **argv, const char *brief
 		if (opts_set(o, opt, optarg) < 0)
 			return -1;
 	}
-	if (optind < argc)
-		return opts_fail(o, "unexpected argument '%s'; see duet %s --help", argv[optind],
-				 o->topic);
+	for (; optind < argc; optind++)
+		if (opts_word(o, argv[optind]) < 0)
+			return -1;
 	return o->command == OPTS_RUN ? opts_check_run(o) : 0;
 }
 
@@ -367,7 +379,7 @@ int opts_parse(struct opts *o, int argc, char **argv)
 	o->topic = cmd;
 	if (!strcmp(cmd, "run")) {
 		o->command = OPTS_RUN;
-		return opts_options(o, argc, argv, "+:k:i:a:m:c:n:d:qhV", opts_run);
+		return opts_options(o, argc, argv, "-:k:i:a:m:c:n:d:qhV", opts_run);
 	}
 	if (!strcmp(cmd, "probe")) {
 		o->command = OPTS_PROBE;
