@@ -91,7 +91,7 @@ CHECK_LIBS = $(shell pkg-config --libs check)
 
 .PHONY: all help install clean fmt tags lint asan tsan payloads guest-agent lab-leave tests measured \
 	check check-unit course course-build check-rungs check-kvm check-cli check-hostile check-hostfaults check-lab check-all \
-	fuzz fuzzers stress guests integrity compare report calibrate peers diagrams \
+	fuzz fuzzers stress guests idle integrity compare report calibrate peers diagrams \
 	determinism regress regress-renew
 .DELETE_ON_ERROR:
 
@@ -114,6 +114,7 @@ help:
 	@echo 'make integrity    every byte checked          make stress    drivers under stress, N=5: briefly'
 	@echo 'make guests       stock guests of many shapes  make course    exercises of docs/course'
 	@echo 'make peers        duet beside QEMU           make diagrams  docs/img, out of traces'
+	@echo 'make idle         what an idle guest costs'
 
 $(BUILD)/duet: $(OBJ)
 	$(call say,LD,$@)
@@ -285,7 +286,7 @@ measured:
 	$(Q)tools/deps compare
 	$(Q)$(MAKE) --no-print-directory all guest-agent
 
-compare peers diagrams integrity guests: measured
+compare peers diagrams integrity guests idle: measured
 	$(Q)tools/$@
 
 # Exit status 3: there is no /dev/kvm here, which was said.
