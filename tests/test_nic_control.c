@@ -14,24 +14,6 @@ static const uint8_t other_group[6] = { 1, 0, 0x5e, 0x7f, 1, 2 };
 static uint8_t frame[2000];
 static struct rig_rx rx;
 
-static void receive_burst(struct nic_rig *r, unsigned n)
-{
-	for (unsigned i = 0; i < n; i++) {
-		frame_plain(frame, 200, r->mac, i);
-		rig_receive(r, frame, 200, NULL);
-	}
-	rig_run(r);
-}
-
-static unsigned drain(struct nic_rig *r)
-{
-	unsigned n = 0;
-
-	while (rig_rx_next(r, &rx))
-		n++;
-	return n;
-}
-
 /* --- filters ------------------------------------------------------------------------------ */
 
 static bool accepts(struct nic_rig *r, const uint8_t dst[6])
@@ -219,7 +201,7 @@ START_TEST(reset_forgets_receive_buffers)
 	rig_run(r);
 	r->drv->reset(r);
 	rig_peek(r, rig_rx_buf(r, 0), before, 100);
-	receive_burst(r, 10);
+	exam_receive_burst(r, 10);
 	rig_peek(r, rig_rx_buf(r, 0), after, 100);
 	ck_assert_mem_eq(before, after, 100);
 	rig_restart(r);
@@ -228,7 +210,7 @@ START_TEST(reset_forgets_receive_buffers)
 	while (fake_net_waiting(r->net)) {
 		rig_post_rx(r, 10);
 		rig_run(r);
-		drain(r);
+		exam_drain(r);
 	}
 	exam_works(r);
 	nic_rig_free(r);
@@ -252,7 +234,7 @@ START_TEST(reset_again_and_again_in_traffic_works)
 	}
 	rig_post_rx(r, 255);
 	rig_run(r);
-	drain(r);
+	exam_drain(r);
 	exam_works(r);
 	nic_rig_free(r);
 }
@@ -264,7 +246,7 @@ START_TEST(device_before_the_driver_starts_it_is_silent)
 
 	r->drv->reset(r);
 	rig_irq_clear(r);
-	receive_burst(r, 5);
+	exam_receive_burst(r, 5);
 	rig_kick(r);
 	rig_run(r);
 	ck_assert_uint_eq(rig_irqs(r), 0);
@@ -289,7 +271,7 @@ START_TEST(no_bus_master_no_dma)
 	rig_run(r);
 	command(r, PCI_COMMAND_MEMORY);
 	exam_burst(r, 5, 0);
-	receive_burst(r, 5);
+	exam_receive_burst(r, 5);
 	ck_assert_uint_eq(r->net->sent_nr, 0);
 	ck_assert_uint_eq(rig_tx_done(r), 0);
 	exam_received_none(r);
@@ -298,7 +280,7 @@ START_TEST(no_bus_master_no_dma)
 		rig_restart(r);
 		rig_post_rx(r, 10);
 		rig_run(r);
-		drain(r);
+		exam_drain(r);
 	}
 	rig_restart(r);
 	exam_works(r);

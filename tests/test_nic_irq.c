@@ -9,25 +9,6 @@
 
 static const uint8_t peer[6] = { 2, 0, 0, 0, 0, 1 };
 static uint8_t frame[2000];
-static struct rig_rx rx;
-
-static void receive_burst(struct nic_rig *r, unsigned n)
-{
-	for (unsigned i = 0; i < n; i++) {
-		frame_plain(frame, 200, r->mac, i);
-		rig_receive(r, frame, 200, NULL);
-	}
-	rig_run(r);
-}
-
-static unsigned drain(struct nic_rig *r)
-{
-	unsigned n = 0;
-
-	while (rig_rx_next(r, &rx))
-		n++;
-	return n;
-}
 
 /* --- interrupts ---------------------------------------------------------------------- */
 
@@ -54,13 +35,13 @@ START_TEST(rx_batch_raises_one_interrupt)
 	rig_post_rx(r, 100);
 	rig_run(r);
 	ck_assert_uint_eq(rig_irqs(r), 0);
-	receive_burst(r, 30);
+	exam_receive_burst(r, 30);
 	ck_assert_uint_eq(rig_irqs(r), 1);
-	ck_assert_uint_eq(drain(r), 30);
+	ck_assert_uint_eq(exam_drain(r), 30);
 	ck_assert_uint_ne(r->drv->ack(r), 0);
 	rig_run(r);
 	ck_assert_uint_eq(rig_irqs(r), 1);
-	receive_burst(r, 30);
+	exam_receive_burst(r, 30);
 	ck_assert_uint_eq(rig_irqs(r), 2);
 	nic_rig_free(r);
 }
@@ -99,14 +80,14 @@ START_TEST(masked_cause_is_raised_after_unmask)
 	rig_post_rx(r, 10);
 	rig_run(r);
 	r->drv->mask(r, true);
-	receive_burst(r, 3);
+	exam_receive_burst(r, 3);
 	ck_assert_uint_eq(rig_irqs(r), 0);
 	ck_assert(!rig_irq_level(r));
 	r->drv->mask(r, false);
 	rig_run(r);
 	ck_assert_uint_eq(rig_irqs(r), 1);
 	ck_assert_uint_eq(rig_stat(r, irqs) - before, 1);
-	ck_assert_uint_eq(drain(r), 3);
+	ck_assert_uint_eq(exam_drain(r), 3);
 	nic_rig_free(r);
 }
 END_TEST
@@ -134,14 +115,14 @@ static void exam_suppress(struct nic_rig *r)
 	rig_run(r);
 	r->drv->suppress(r, true);
 	exam_burst(r, 10, 0);
-	receive_burst(r, 3);
+	exam_receive_burst(r, 3);
 	ck_assert_uint_eq(rig_irqs(r), 0);
 	ck_assert_uint_gt(rig_stat(r, irqs_suppressed), before);
 	ck_assert_uint_eq(rig_tx_done(r), 10);
-	ck_assert_uint_eq(drain(r), 3);
+	ck_assert_uint_eq(exam_drain(r), 3);
 	r->drv->ack(r); /* e1000: the driver polled, the causes are stale */
 	r->drv->suppress(r, false);
-	receive_burst(r, 1);
+	exam_receive_burst(r, 1);
 	ck_assert_uint_eq(rig_irqs(r), 1);
 	nic_rig_free(r);
 }

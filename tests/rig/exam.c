@@ -172,6 +172,27 @@ void exam_burst(struct nic_rig *r, unsigned n, uint32_t seed)
 	rig_run(r);
 }
 
+void exam_receive_burst(struct nic_rig *r, unsigned n)
+{
+	uint8_t in[200];
+
+	for (unsigned i = 0; i < n; i++) {
+		frame_plain(in, sizeof(in), r->mac, i);
+		rig_receive(r, in, sizeof(in), NULL);
+	}
+	rig_run(r);
+}
+
+unsigned exam_drain(struct nic_rig *r)
+{
+	static struct rig_rx rx;
+	unsigned n = 0;
+
+	while (rig_rx_next(r, &rx))
+		n++;
+	return n;
+}
+
 void exam_accounts(struct nic_rig *r, unsigned posted, unsigned received)
 {
 	uint64_t out = rig_stat(r, tx_frames), lost = rig_stat(r, tx_drops);

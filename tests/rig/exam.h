@@ -28,6 +28,10 @@ void exam_received_none(struct nic_rig *r);
 void exam_works(struct nic_rig *r);
 /* Post, kick, run and forget: `n` frames of 100 bytes, numbered from `seed`. */
 void exam_burst(struct nic_rig *r, unsigned n, uint32_t seed);
+/* Receive and run: `n` frames of 200 bytes for the station, numbered from 0. */
+void exam_receive_burst(struct nic_rig *r, unsigned n);
+/* How many frames the driver finds received; it takes them all. */
+unsigned exam_drain(struct nic_rig *r);
 /* Frames are accounted for: what was posted is sent or dropped, what came is received
  * or dropped or still waits. */
 void exam_accounts(struct nic_rig *r, unsigned posted, unsigned received);
