@@ -12,7 +12,8 @@
  * it has raised RTS or enabled the received-data interrupt. So what is typed or piped in
  * early waits for the guest's driver instead of being cleared away by its probing.
  *
- * Left out: break, parity and framing errors (a descriptor has none), the receiver's
+ * Left out: parity and framing errors (a descriptor has none; a break comes by
+ * serial_break()), break as output (it goes nowhere), the receiver's
  * time-out delay (CTI is immediate), and OUT2 as the gate of the interrupt line, which
  * boards that do without it have always tolerated.
  */
@@ -50,6 +51,8 @@ struct serial {
 	bool tx_full;   /* the last byte found no room: THRE is 0 */
 	bool refused;   /* serial_input() was told to come back */
 	uint8_t rx[SERIAL_FIFO];
+	bool rx_break[SERIAL_FIFO]; /* that byte is a break's, and LSR has not said so */
+	unsigned breaks;            /* how many of these are true */
 	unsigned rx_head, rx_len;
 	bool level;
 };
@@ -68,10 +71,16 @@ static unsigned serial_trigger(const struct serial *s)
 	return s->fcr & UART_FCR_ENABLE_FIFO ? level[s->fcr >> 6] : 1;
 }
 
+/* Is the next byte to be read a break's, which LSR has not said yet? */
+static bool serial_at_break(const struct serial *s)
+{
+	return s->rx_len && s->rx_break[s->rx_head];
+}
+
 /* The pending interrupt of the highest priority, as IIR shows it. */
 static uint8_t serial_iir(const struct serial *s)
 {
-	if ((s->ier & UART_IER_RLSI) && s->overrun)
+	if ((s->ier & UART_IER_RLSI) && (s->overrun || serial_at_break(s)))
 		return UART_IIR_RLSI;
 	if ((s->ier & UART_IER_RDI) && s->rx_len)
 		return s->rx_len >= serial_trigger(s) ? UART_IIR_RDI : UART_IIR_RX_TIMEOUT;
@@ -98,12 +107,32 @@ static bool serial_rx_wanted(const struct serial *s)
 	return !(s->mcr & UART_MCR_LOOP) && ((s->mcr & UART_MCR_RTS) || (s->ier & UART_IER_RDI));
 }
 
-static bool serial_rx_push(struct serial *s, uint8_t c)
+static bool serial_rx_push(struct serial *s, uint8_t c, bool is_break)
 {
+	unsigned at = (s->rx_head + s->rx_len) % SERIAL_FIFO;
+
 	if (s->rx_len >= serial_capacity(s))
 		return false;
-	s->rx[(s->rx_head + s->rx_len++) % SERIAL_FIFO] = c;
+	s->rx[at] = c;
+	s->rx_break[at] = is_break;
+	s->breaks += is_break;
+	s->rx_len++;
 	return true;
+}
+
+/* LSR has told of the break at the head, or nobody will ask any more. */
+static void serial_break_told(struct serial *s)
+{
+	if (!serial_at_break(s))
+		return;
+	s->rx_break[s->rx_head] = false;
+	s->breaks--;
+}
+
+static void serial_rx_clear(struct serial *s)
+{
+	s->rx_len = 0;
+	s->breaks = 0;
 }
 
 /* Something may have made room for input that was refused: have it offered again. Not
@@ -122,6 +151,7 @@ static uint8_t serial_rx_pop(struct serial *s)
 
 	if (!s->rx_len)
 		return 0;
+	serial_break_told(s);
 	s->rx_head = (s->rx_head + 1) % SERIAL_FIFO;
 	s->rx_len--;
 	serial_rx_ask(s);
@@ -135,13 +165,26 @@ size_t serial_input(struct serial *s, const void *buf, size_t len)
 
 	pthread_mutex_lock(&s->lock);
 	if (serial_rx_wanted(s))
-		while (n < len && serial_rx_push(s, p[n]))
+		while (n < len && serial_rx_push(s, p[n], false))
 			n++;
 	if (n < len)
 		s->refused = true;
 	serial_irq_update(s);
 	pthread_mutex_unlock(&s->lock);
 	return n;
+}
+
+bool serial_break(struct serial *s)
+{
+	bool taken;
+
+	pthread_mutex_lock(&s->lock);
+	taken = serial_rx_wanted(s) && serial_rx_push(s, 0, true);
+	if (!taken)
+		s->refused = true;
+	serial_irq_update(s);
+	pthread_mutex_unlock(&s->lock);
+	return taken;
 }
 
 static void serial_has_room(struct loop_event *e)
@@ -163,7 +206,7 @@ void serial_on_room(struct serial *s, void (*room)(void *arg), void *arg)
 static void serial_tx(struct serial *s, uint8_t c)
 {
 	if (s->mcr & UART_MCR_LOOP) {
-		if (!serial_rx_push(s, c))
+		if (!serial_rx_push(s, c, false))
 			s->overrun = true;
 	} else {
 		char_out_put(&s->out, c);
@@ -202,6 +245,11 @@ static uint8_t serial_read_lsr(struct serial *s)
 	if (s->overrun)
 		v |= UART_LSR_OE;
 	s->overrun = false;
+	if (serial_at_break(s))
+		v |= UART_LSR_BI;
+	if (s->breaks && (s->fcr & UART_FCR_ENABLE_FIFO))
+		v |= UART_LSR_FIFOE;
+	serial_break_told(s);
 	return v;
 }
 
@@ -258,7 +306,7 @@ static void serial_write_fcr(struct serial *s, uint8_t val)
 {
 	/* Switching the FIFOs on or off empties them; transmitted bytes are gone already. */
 	if ((val & UART_FCR_CLEAR_RCVR) || ((val ^ s->fcr) & UART_FCR_ENABLE_FIFO))
-		s->rx_len = 0;
+		serial_rx_clear(s);
 	s->fcr = val & (UART_FCR_ENABLE_FIFO | UART_FCR_TRIGGER_MASK);
 	serial_rx_ask(s);
 }

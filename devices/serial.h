@@ -30,6 +30,11 @@ void serial_free(struct serial *s, unsigned ms);
  * offer the rest again when room() was called. Any thread. */
 size_t serial_input(struct serial *s, const void *buf, size_t len);
 
+/* A break on the line: a NUL byte that LSR.BI marks, behind what is there (Linux takes the byte
+ * after it for a SysRq key). False: no room for it; offer it again when room() was called. Any
+ * thread. */
+bool serial_break(struct serial *s);
+
 /* Call room(arg) on the loop's thread each time the guest has emptied a receiver that
  * had refused a byte. One listener, set before the vCPUs start. */
 void serial_on_room(struct serial *s, void (*room)(void *arg), void *arg);
