@@ -110,7 +110,8 @@ def help_is_complete():
         said = expect(run(*args), 0, "usage")
         assert max(len(line) for line in said.splitlines()) <= 80, "a line is over 80 columns"
     for option in ("kernel", "initrd", "append", "memory", "cpus", "net", "disk", "rng", "stats",
-                   "marks", "trace", "serial2", "user", "chroot", "sandbox", "help", "version"):
+                   "marks", "trace", "serial2", "user", "chroot", "sandbox", "log-level", "help",
+                   "version"):
         expect(run("run", "--help"), 0, "--" + option)
 
 
@@ -510,46 +511,6 @@ def stdout_closed():
     g.p.stdout.close()
     g.send("xxxxq")
     finish(g, 42)
-
-
-@case
-def signals():
-    """SIGINT, SIGTERM, SIGHUP end the VMM with 128 + number and restore the terminal"""
-    for sig in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        g = Guest(tty=True)
-        g.read_until("ready")
-        assert not g.restored(), "the terminal never was raw"
-        g.p.send_signal(sig)
-        finish(g, 128 + sig)
-        assert g.restored(), f"terminal left raw after {sig}"
-
-
-@case
-def terminal_after_crashes():
-    """the terminal is restored when the VMM itself dies of SIGSEGV, SIGABRT, SIGQUIT"""
-    for sig in (signal.SIGSEGV, signal.SIGABRT, signal.SIGQUIT, signal.SIGBUS):
-        g = Guest(tty=True)
-        g.read_until("ready")
-        g.p.send_signal(sig)
-        status = g.wait()
-        assert status in (-sig, 128 + sig), f"status {status} after {sig}"
-        assert g.restored(), f"terminal left raw after {sig}"
-
-
-@case
-def escape_keys():
-    """Ctrl-a h helps, Ctrl-a Ctrl-a reaches the guest, Ctrl-a x quits"""
-    g = Guest(tty=True)
-    g.read_until("ready")
-    g.send("\x01h")
-    g.read_until("Ctrl-a x")
-    g.send("z\x01\x01y")
-    g.read_until("z\x01y")
-    g.send("\x03w")
-    g.read_until("\x03w")
-    g.send("\x01x")
-    finish(g, 0)
-    assert g.restored(), "terminal left raw"
 
 
 @case

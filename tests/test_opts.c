@@ -53,7 +53,7 @@ START_TEST(run_takes_every_option_in_both_forms)
 		"run --kernel K --initrd I --append A --memory 1G --cpus 4 --net e1000,null "
 		"--stats=S --marks=M --stats-table --trace=net,irq --trace-file=F --serial2=O "
 		"--accounting=off --user=U --chroot=C --sandbox=off --disk=D,ro --disk E "
-		"--rng --quiet",
+		"--rng --log-level warning",
 	};
 
 	ck_assert_int_eq(parse(lines[_i]), 0);
@@ -79,7 +79,7 @@ START_TEST(run_takes_every_option_in_both_forms)
 	ck_assert_str_eq(o.disk[1].path, "E");
 	ck_assert(!o.disk[1].readonly);
 	ck_assert(o.rng);
-	ck_assert(o.quiet);
+	ck_assert_int_eq(o.log_level, LOG_LEVEL_WARNING);
 }
 END_TEST
 
@@ -301,6 +301,7 @@ static const struct {
 	{ "run -k", "-k", "value" },
 	{ "run --kernel", "--kernel", "value" },
 	{ "run -k K --quiet=yes", "--quiet=yes", "--help" },
+	{ "run -k K --log-level loud", "--log-level loud", "debug" },
 	{ "run -k K stray", "'stray'", "--help" },
 	{ "probe -k K", "-k", "duet probe --help" },
 	{ "run -k K -m 0", "--memory 0", "16M" },
@@ -432,10 +433,11 @@ START_TEST(help_fits_the_terminal_and_names_every_option)
 {
 	static const char *const topics[] = { NULL, "run", "probe", "calibrate" };
 	static const char *const words[] = {
-		"--kernel",  "--initrd", "--append",     "--memory",    "--cpus",        "--net",
-		"--stats",   "--trace ", "--trace-file", "--serial2",   "--quiet",       "--help",
-		"--version", "exits",    "mmio",         "exit status", "--stats-table", "ladder=",
-		"poll-us=",  "--marks",  "--accounting", "--sandbox",   "--user",        "--chroot"
+		"--kernel",    "--initrd",     "--append",      "--memory",     "--cpus",
+		"--net",       "--stats",      "--trace ",      "--trace-file", "--serial2",
+		"--log-level", "--quiet",      "--help",        "--version",    "exits",
+		"mmio",        "exit status",  "--stats-table", "ladder=",      "poll-us=",
+		"--marks",     "--accounting", "--sandbox",     "--user",       "--chroot"
 	};
 	char *text = NULL;
 	size_t size, col = 0;

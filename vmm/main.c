@@ -66,7 +66,7 @@ int main(int argc, char **argv)
 		log_error("%s", o.why);
 		return EXIT_USAGE;
 	}
-	log_set_quiet(o.quiet);
+	log_set_level(o.log_level);
 	acct_on = !o.no_accounting;
 	return main_command(&o);
 }

@@ -128,7 +128,8 @@ enum {
 	OPT_CHROOT,
 	OPT_JSON,
 	OPT_SAMPLES,
-	OPT_RNG
+	OPT_RNG,
+	OPT_LOG_LEVEL
 };
 
 static const struct option opts_run[] = {
@@ -150,6 +151,7 @@ static const struct option opts_run[] = {
 	{ "sandbox", required_argument, NULL, OPT_SANDBOX },
 	{ "user", required_argument, NULL, OPT_USER },
 	{ "chroot", required_argument, NULL, OPT_CHROOT },
+	{ "log-level", required_argument, NULL, OPT_LOG_LEVEL },
 	{ "quiet", no_argument, NULL, 'q' },
 	{ "help", no_argument, NULL, 'h' },
 	{ "version", no_argument, NULL, 'V' },
@@ -233,6 +235,24 @@ static int opts_word(struct opts *o, const char *s)
 	return 0;
 }
 
+static int opts_log_level(struct opts *o, const char *s)
+{
+	static const char *const names[] = {
+		[LOG_LEVEL_ERROR] = "error",
+		[LOG_LEVEL_WARNING] = "warning",
+		[LOG_LEVEL_INFO] = "info",
+		[LOG_LEVEL_DEBUG] = "debug",
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(names); i++) {
+		if (strcmp(s, names[i]) != 0)
+			continue;
+		o->log_level = (enum log_level)i;
+		return 0;
+	}
+	return opts_fail(o, "--log-level %s: error, warning, info or debug", s);
+}
+
 static int opts_set(struct opts *o, int opt, const char *arg)
 {
 	switch (opt) {
@@ -292,8 +312,10 @@ static int opts_set(struct opts *o, int opt, const char *arg)
 		o->chroot = arg;
 		return 0;
 	case 'q':
-		o->quiet = true;
+		o->log_level = LOG_LEVEL_WARNING;
 		return 0;
+	case OPT_LOG_LEVEL:
+		return opts_log_level(o, arg);
 	case OPT_JSON:
 		o->json = true;
 		return 0;
@@ -365,9 +387,11 @@ int opts_parse(struct opts *o, int argc, char **argv)
 {
 	const char *cmd = argc > 1 ? argv[1] : "";
 
-	*o = (struct opts){
-		.memory = OPTS_MEMORY_DEFAULT, .cpus = 1, .serial2_fd = -1, .samples = OPTS_SAMPLES
-	};
+	*o = (struct opts){ .memory = OPTS_MEMORY_DEFAULT,
+			    .cpus = 1,
+			    .serial2_fd = -1,
+			    .samples = OPTS_SAMPLES,
+			    .log_level = LOG_LEVEL_INFO };
 	argc--;
 	argv++;
 	if (!strcmp(cmd, "help") || !strcmp(cmd, "-h") || !strcmp(cmd, "--help"))

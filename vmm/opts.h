@@ -6,6 +6,8 @@
 #ifndef DUET_OPTS_H
 #define DUET_OPTS_H
 
+#include "vmm/log.h"
+
 #include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -44,7 +46,8 @@ struct opts_disk {
 struct opts {
 	enum opts_command command;
 	const char *topic; /* of help: "run", "probe", "calibrate" or NULL */
-	bool json, quiet;
+	bool json;
+	enum log_level log_level;
 	unsigned samples; /* calibrate: of each kind */
 	const char *kernel, *initrd, *append;
 	uint64_t memory; /* bytes, a multiple of 4096 */

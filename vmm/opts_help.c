@@ -29,8 +29,8 @@ static const char help_run[] =
 	"usage: duet run KERNEL [options]\n"
 	"\n"
 	"Boots KERNEL and ends when the guest powers off, reboots or crashes. The guest's\n"
-	"first serial port (console=ttyS0) is this terminal: Ctrl-a x quits, Ctrl-a h\n"
-	"helps, Ctrl-a Ctrl-a sends one Ctrl-a.\n"
+	"first serial port (console=ttyS0) is this terminal: Ctrl-a x quits, Ctrl-a p\n"
+	"pauses, Ctrl-a h lists the other keys.\n"
 	"\n"
 	"  -k, --kernel FILE      the same as KERNEL: a bzImage, or an ELF vmlinux with a\n"
 	"                         PVH note, as the distribution ships it. auto: the\n"
@@ -85,7 +85,9 @@ static const char help_run[] =
 	"      --chroot DIR       see no files but those in DIR from then on; needs root\n"
 	"      --sandbox off      let threads make any system call (default on: a call\n"
 	"                         that a thread's role does not need ends duet by SIGSYS)\n"
-	"  -q, --quiet            only warnings and errors\n"
+	"      --log-level LEVEL  what duet says of itself on stderr: error, warning,\n"
+	"                         info (default) or debug; each shows those before it\n"
+	"  -q, --quiet            --log-level warning\n"
 	"  -h, --help             this text\n"
 	"  -V, --version          version and what was built in\n";
 

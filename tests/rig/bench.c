@@ -100,7 +100,7 @@ void bench_build(const char *name, unsigned cpus, enum boot_mode mode)
 	struct boot_entry entry = { .mode = mode, .ip = PAYLOAD_BASE, .arg = (1U << cpus) - 1 };
 
 	memset(&bench, 0, sizeof(bench));
-	log_set_quiet(1);
+	log_set_level(LOG_LEVEL_WARNING);
 	bench.o = (struct opts){ .memory = 16 << 20, .cpus = cpus, .serial2_fd = -1 };
 	ck_assert_int_eq(board_build(&bench.b, &bench.o), 0);
 	ck_assert_int_eq(boot_tables_write(&bench.b.m.mem), 0);

@@ -198,7 +198,7 @@ struct rig_machine *rig_machine_new(uint64_t ram)
 	struct rig_machine *m = calloc(1, sizeof(*m));
 
 	ck_assert_ptr_nonnull(m);
-	log_set_quiet(1);
+	log_set_level(LOG_LEVEL_WARNING);
 	m->f = fake_machine_new(ram ? ram : UINT64_C(128) << 20);
 	fake_accel_init(&m->accel, &m->f->m.mmio);
 	m->pci = pci_host_new(&m->f->m);
