@@ -252,6 +252,7 @@ check-kvm: all tests
 
 check-cli: all payloads
 	$(Q)tests/cli.py $(BUILD)
+	$(Q)tests/console.py $(BUILD)
 	$(Q)tests/net.py $(BUILD)
 
 # With ASAN=1 or TSAN=1: the same under the sanitizer.

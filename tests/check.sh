@@ -36,7 +36,8 @@ stage 'units' tests/run.sh "$build"/tests/{test,fuzz}_* tests/agent.py tests/cou
 	tests/ladder.py tests/stress.py
 DUET_RUNGS=0 stage 'both NICs the way QEMU has them (every other way: make check-rungs)' \
 	tests/run.sh "$build"/tests/test_{nic_,e1000,virtio_net}*
-stage 'command line and terminal' tests/cli.py "$build"
+stage 'command line' tests/cli.py "$build"
+stage 'terminal and messages' tests/console.py "$build"
 stage 'network backends' tests/net.py "$build"
 BUILD=$build stage 'a hostile guest' tests/hostile.py
 BUILD=$build stage 'a host that misbehaves' tests/hostfaults.py

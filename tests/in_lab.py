@@ -8,6 +8,7 @@ Each case is one boot of a distribution's kernel, most through tools/traffic, wh
 says comes back as JSON lines. Long cases run only when named. Exit status 0: no failure.
 """
 import base64
+import fcntl
 import hashlib
 import json
 import os
@@ -16,9 +17,11 @@ import pty
 import random
 import re
 import select
+import struct
 import subprocess
 import sys
 import tempfile
+import termios
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -332,6 +335,10 @@ class Console:
         """A line, and Enter."""
         os.write(self.master, f"{line}\r".encode())
 
+    def press(self, keys):
+        """Keys without Enter."""
+        os.write(self.master, keys.encode())
+
     def end(self, seconds):
         """The exit status."""
         end = time.monotonic() + seconds
@@ -340,6 +347,33 @@ class Console:
         if self.p.poll() is None:
             self.p.kill()
         return self.p.wait()
+
+
+@case
+def console_keys():
+    """a shell on a terminal: a break is SysRq, a pause passes, Ctrl-a w tells the window's size"""
+    console = Console("-k", GUEST / "generic/vmlinux", "-i", GUEST / "generic/initrd.img", "-n",
+                      "virtio,null", "-a", "console=ttyS0 quiet mitigations=off")
+    try:
+        console.wait_for("# ", 120)
+        console.type(" " * 32 + "echo up-$((6 * 7))")   # see shell()
+        console.wait_for("up-42", 60)
+        console.press("\x01bh")
+        console.wait_for(r"sysrq: HELP", 60)
+        console.press("\x01p")
+        console.wait_for("duet: paused", 60)
+        console.press("\x01p")
+        console.wait_for("the guest goes on", 60)
+        fcntl.ioctl(console.master, termios.TIOCSWINSZ, struct.pack("HHHH", 31, 97, 0, 0))
+        console.press("\x01w")
+        console.type("stty size")
+        console.wait_for("31 97", 60)
+        console.press("\x01x")
+        status = console.end(60)
+        assert status == 0, f"status {status}: {console.text[-1500:]}"
+    finally:
+        console.p.kill()
+        console.p.wait()
 
 
 def use_debian(console):

@@ -25,6 +25,22 @@
 static struct fake_machine *f;
 static struct serial *s;
 static struct console *c;
+static unsigned asked_stats;
+static bool paused;
+
+static void key_stats(void *board)
+{
+	ck_assert_ptr_eq(board, f);
+	asked_stats++;
+}
+
+static bool key_pause(void *board)
+{
+	ck_assert_ptr_eq(board, f);
+	return paused = !paused;
+}
+
+static struct console_keys keys = { .stats = key_stats, .pause = key_pause };
 
 /* A machine whose guest wants input, or one whose driver has not come up yet. */
 static void machine(bool guest_up)
@@ -34,6 +50,9 @@ static void machine(bool guest_up)
 	};
 
 	f = fake_machine_new(1 << 20);
+	keys.board = f;
+	asked_stats = 0;
+	paused = false;
 	s = serial_new(&f->m, &cfg);
 	ck_assert_ptr_nonnull(s);
 	bus_write(&f->m.pio, PORT_COM1 + UART_FCR, 1, UART_FCR_ENABLE_FIFO);
@@ -43,7 +62,7 @@ static void machine(bool guest_up)
 
 static void console_on(int fd, bool escape)
 {
-	c = console_new(&f->m, s, fd, escape);
+	c = console_new(&f->m, s, fd, escape ? &keys : NULL);
 	ck_assert_ptr_nonnull(c);
 }
 
@@ -106,14 +125,62 @@ START_TEST(escape_keys_are_obeyed)
 	console_on(p[0], true);
 	type(p[1], "a\001\001b\001");
 	ck_assert_str_eq(received(), "a\001b");
-	type(p[1], "h\001?c\001qd"); /* help, split between two reads; an unknown key */
+	type(p[1], "h\001?c\001q\001\377d"); /* help, split between two reads; unknown keys */
 	ck_assert_str_eq(received(), "cd");
+	type(p[1], "\001se\001S");
+	ck_assert_str_eq(received(), "e");
+	ck_assert_uint_eq(asked_stats, 2);
+	type(p[1], "\001p");
+	ck_assert_str_eq(received(), "");
+	ck_assert(paused);
+	type(p[1], "\001p");
+	ck_assert_str_eq(received(), "");
+	ck_assert(!paused);
 	ck_assert_uint_eq(f->stops, 0);
 	type(p[1], "\001x");
 	ck_assert_str_eq(received(), "");
 	ck_assert_uint_eq(f->stops, 1);
 	ck_assert_int_eq(f->why, STOP_USER);
 	ck_assert_int_eq(f->code, 0);
+	teardown();
+	close(p[0]);
+	close(p[1]);
+}
+END_TEST
+
+/* Read what the guest sees next; LSR_BREAK: it is a break. */
+#define LSR_BREAK 0x100
+
+static unsigned next_input(void)
+{
+	unsigned lsr = (unsigned)bus_read(&f->m.pio, PORT_COM1 + UART_LSR, 1);
+	unsigned byte;
+
+	ck_assert(lsr & UART_LSR_DR);
+	byte = (unsigned)bus_read(&f->m.pio, PORT_COM1 + UART_RX, 1);
+	fake_machine_run(f); /* there may be room for more */
+	return byte | (lsr & UART_LSR_BI ? LSR_BREAK : 0);
+}
+
+START_TEST(break_goes_where_it_was_typed)
+{
+	int p[2];
+
+	machine(false);
+	ck_assert_int_eq(pipe(p), 0);
+	console_on(p[0], true);
+	type(p[1], "0123456789abcdefg\001b\001bh"); /* more than a FIFO; two breaks are one */
+	ck_assert_str_eq(received(), "");
+	bus_write(&f->m.pio, PORT_COM1 + UART_IER, 1, UART_IER_RDI);
+	fake_machine_run(f);
+	for (const char *want = "0123456789abcdefg"; *want; want++)
+		ck_assert_uint_eq(next_input(), (unsigned)*want);
+	ck_assert_uint_eq(next_input(), LSR_BREAK);
+	ck_assert_uint_eq(next_input(), 'h');
+	type(p[1], "\001b");
+	fake_machine_run(f);
+	ck_assert_uint_eq(next_input(), LSR_BREAK);
+	ck_assert_str_eq(received(), "");
 	teardown();
 	close(p[0]);
 	close(p[1]);
@@ -127,8 +194,9 @@ START_TEST(without_escape_every_byte_is_the_guests)
 	machine(true);
 	ck_assert_int_eq(pipe(p), 0);
 	console_on(p[0], false);
-	type(p[1], "\001x\001\001");
-	ck_assert_str_eq(received(), "\001x\001\001");
+	type(p[1], "\001x\001\001\001p");
+	ck_assert_str_eq(received(), "\001x\001\001\001p");
+	ck_assert(!paused);
 	ck_assert_uint_eq(f->stops, 0);
 	teardown();
 	close(p[0]);
@@ -272,7 +340,7 @@ static void child_opens_console(void)
 	setsid();
 	ioctl(slave, TIOCSCTTY, 0);
 	machine(true);
-	c = console_new(&f->m, s, slave, true);
+	c = console_new(&f->m, s, slave, &keys);
 	say('r');
 }
 
@@ -451,9 +519,30 @@ START_TEST(deaf_guest_can_be_left_from_a_terminal)
 }
 END_TEST
 
+START_TEST(size_of_the_terminal_is_typed)
+{
+	struct winsize size = { .ws_row = 31, .ws_col = 127 };
+
+	terminal();
+	machine(true);
+	console_on(slave, true);
+	type(master, "\001w"); /* a new pseudo-terminal has no size */
+	while (!loop_once(f->m.loop, 5000))
+		;
+	ck_assert_str_eq(received(), "");
+	ck_assert_int_eq(ioctl(slave, TIOCSWINSZ, &size), 0);
+	type(master, "\001w");
+	while (!loop_once(f->m.loop, 5000))
+		;
+	ck_assert_str_eq(received(), "stty rows 31 cols 127\r");
+	teardown();
+}
+END_TEST
+
 static const struct test_entry tests[] = {
 	T(pipe_reaches_the_guest_and_its_end_is_survived),
 	T(escape_keys_are_obeyed),
+	T(break_goes_where_it_was_typed),
 	T(without_escape_every_byte_is_the_guests),
 	T(file_is_read_to_its_end_once_the_guest_listens),
 	T(pipe_waits_while_the_guest_is_deaf),
@@ -462,6 +551,7 @@ static const struct test_entry tests[] = {
 	T(stopped_machine_lends_the_terminal_back),
 	T(background_job_leaves_the_terminal_alone_and_takes_it_later),
 	T(deaf_guest_can_be_left_from_a_terminal),
+	T(size_of_the_terminal_is_typed),
 };
 
 CHECK_MAIN("console", tests)

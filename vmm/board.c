@@ -16,8 +16,6 @@
 #include "devices/mark.h"
 #include "devices/nic.h"
 #include "devices/rtc.h"
-#include "devices/serial.h"
-#include "vmm/console.h"
 #include "vmm/log.h"
 #include "vmm/probe.h"
 #include "vmm/sandbox.h"
@@ -33,8 +31,6 @@
 #include <sys/signalfd.h>
 #include <sys/sysinfo.h>
 #include <unistd.h>
-
-#define BOARD_DRAIN_MS 1000 /* how long a stalled reader may delay the end */
 
 static struct irq_line *board_irq(struct machine *m, unsigned gsi)
 {
@@ -118,8 +114,7 @@ static void free_kvm(struct board *b)
 	kvm_close(&b->kvm);
 }
 
-/* A part that could not be made for lack of descriptors or memory. */
-static int board_made(const void *part, const char *name)
+int board_made(const void *part, const char *name)
 {
 	return part ? 0 : board_fail(EXIT_HOST, "%s: %s", name, strerror(errno));
 }
@@ -147,36 +142,6 @@ static int make_irq(struct board *b)
 static void free_irq(struct board *b)
 {
 	irq_kvm_free(b->irq);
-}
-
-static int make_com1(struct board *b)
-{
-	static const struct serial_config cfg = {
-		.name = "ttyS0", .port = PORT_COM1, .gsi = GSI_COM1, .out_fd = STDOUT_FILENO
-	};
-
-	b->com1 = serial_new(&b->m, &cfg);
-	return board_made(b->com1, "ttyS0");
-}
-
-static void free_com1(struct board *b)
-{
-	serial_free(b->com1, BOARD_DRAIN_MS);
-}
-
-static int make_com2(struct board *b)
-{
-	int inherited = b->o->serial2_fd;
-	struct serial_config cfg = { .name = "ttyS1", .port = PORT_COM2, .gsi = GSI_COM2 };
-
-	cfg.out_fd = inherited >= 0 ? inherited : b->serial2_fd;
-	b->com2 = serial_new(&b->m, &cfg);
-	return board_made(b->com2, "ttyS1");
-}
-
-static void free_com2(struct board *b)
-{
-	serial_free(b->com2, BOARD_DRAIN_MS);
 }
 
 static int make_rtc(struct board *b)
@@ -330,25 +295,6 @@ static void free_vcpus(struct board *b)
 		vcpu_destroy(&b->vcpu[--b->n_vcpus]);
 }
 
-/* Last, since it makes the terminal raw. */
-static int make_console(struct board *b)
-{
-	int status;
-
-	b->console = console_new(&b->m, b->com1, STDIN_FILENO, true);
-	status = board_made(b->console, "console");
-	if (status || b->o->serial2_fd < 0)
-		return status;
-	b->console2 = console_new(&b->m, b->com2, b->o->serial2_fd, false);
-	return board_made(b->console2, "serial2");
-}
-
-static void free_console(struct board *b)
-{
-	console_free(b->console2);
-	console_free(b->console);
-}
-
 /*
  * THE board. Addresses and GSIs are vmm/layout.h's; a card in slot s has INTA# on
  * GSI_PCI_BASE + s % GSI_PCI_NR and, if it can, messages.
@@ -365,8 +311,7 @@ static const struct board_part {
 	{ make_kvm, free_kvm },                      /* PICs, IOAPIC, LAPICs, PIT    GSI 0  */
 	{ make_loop, free_loop },                    /* threads "io", "watcher"             */
 	{ make_irq, free_irq },                      /* lines, messages                     */
-	{ make_com1, free_com1 },                    /* PORT_COM1             GSI_COM1      */
-	{ make_com2, free_com2 },                    /* PORT_COM2             GSI_COM2      */
+	{ board_make_uarts, board_free_uarts },      /* PORT_COM1..           GSI_COM1..    */
 	{ make_rtc, free_rtc },                      /* PORT_RTC              GSI_RTC       */
 	{ make_i8042, free_i8042 },                  /* PORT_I8042                          */
 	{ make_pm, free_pm },                        /* PORT_ACPI_PM          GSI_SCI       */
@@ -377,7 +322,7 @@ static const struct board_part {
 	{ board_make_disks, board_free_disks },      /* PCI_SLOT_DISKS.., threads "disk0".. */
 	{ board_make_rng, board_free_rng },          /* PCI_SLOT_RNG, if --rng              */
 	{ make_vcpus, free_vcpus },                  /* threads "vcpu0"..                   */
-	{ make_console, free_console },              /* stdin to ttyS0                      */
+	{ board_make_console, board_free_console },  /* stdin to ttyS0                      */
 };
 
 /* --- signals --------------------------------------------------------------------- */
@@ -491,6 +436,7 @@ int board_start(struct board *b)
 
 	if (status)
 		return status;
+	b->main = pthread_self();
 	err = -pthread_create(&b->io, NULL, board_io_thread, b);
 	if (err)
 		return board_fail(EXIT_HOST, "cannot start a thread: %s", strerror(-err));
@@ -576,6 +522,8 @@ int board_run(const struct opts *o)
 	if (!status) {
 		board_wait(&b);
 		status = board_exit_status(&b);
+		log_debug("the guest ended by %s after %" PRIu64 " ms", board_stop_name(&b),
+			  (b.end - b.start) / 1000000);
 		board_stats_end(&b);
 	}
 	board_destroy(&b);

@@ -59,12 +59,14 @@ struct board {
 	const char *flavour;    /* of the host's KVM */
 	int serial2_fd;         /* ours to close; -1: none or inherited */
 	int signal_fd;          /* SIGINT, SIGTERM, SIGHUP; SIGUSR1 */
-	pthread_t io;           /* runs m.loop */
+	pthread_t main, io;     /* main: whose board_wait() hears signals; io: runs m.loop */
 	struct cputime main_cpu, io_cpu;
 	unsigned n_parts;    /* of the table that are built */
 	uint64_t start, end; /* loop_now() */
 	/* within mark's lock; any thread may read: */
 	counter_t marks_lost; /* for want of room in the file */
+	/* loop thread: */
+	bool paused; /* by the user: Ctrl-a p */
 	/* any thread: */
 	_Atomic bool stopping; /* the first to set it writes why and code... */
 	int stop_fd;           /* ...before this eventfd, which the main thread waits for */
@@ -88,6 +90,16 @@ int board_exit_status(const struct board *b);
 
 /* Log it and return `status`, which is EXIT_*. */
 int board_fail(int status, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+/* Of a part that may lack descriptors or memory, as errno says. 0 or an exit status. */
+int board_made(const void *part, const char *name);
+
+/* --- board_console.c: two parts of the board --- */
+
+int board_make_uarts(struct board *b);
+void board_free_uarts(struct board *b);
+int board_make_console(struct board *b); /* last, since it makes the terminal raw */
+void board_free_console(struct board *b);
 
 /* --- board_outputs.c: a part of the board, see board_parts --- */
 

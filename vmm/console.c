@@ -11,9 +11,11 @@
 
 #include "vmm/tty.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #define CONSOLE_ESCAPE   0x01 /* Ctrl-a */
@@ -26,8 +28,9 @@ struct console {
 	struct machine *m;
 	struct serial *s;
 	int fd;
-	bool escape;
+	bool escape; /* keys are set: look for Ctrl-a */
 	bool tty;
+	struct console_keys keys;
 	/* loop thread: */
 	struct loop_fd in;       /* watched while there is room for input */
 	struct loop_timer retry; /* back from the background? */
@@ -36,17 +39,31 @@ struct console {
 	bool prefix; /* the last byte was Ctrl-a */
 	size_t n;
 	uint8_t waiting[CONSOLE_WAITING];
+	bool brk; /* a break is due when `before_brk` of these have gone */
+	size_t before_brk;
 };
 
 /* --- escape filter ---------------------------------------------------------------------- */
 
-static void console_help(void)
+#define CONSOLE_HELP                                                                               \
+	"Ctrl-a x        stop the virtual machine\n"                                               \
+	"duet: Ctrl-a p        pause the guest, or let it go on\n"                                 \
+	"duet: Ctrl-a s        statistics\n"                                                       \
+	"duet: Ctrl-a b        send a break; Linux takes the next key for a SysRq command\n"       \
+	"duet: Ctrl-a w        tell the guest's shell this terminal's size, by typing stty\n"      \
+	"duet: Ctrl-a h        this help\n"                                                        \
+	"duet: Ctrl-a Ctrl-a   send one Ctrl-a to the guest"
+
+/* Lines of their own, for a person: to a terminal or to nobody. Not log_info(): the user has
+ * asked, --quiet or not. */
+static void console_say(const struct console *c, const char *text)
 {
-	/* Not log_info(): the user has asked, --quiet or not. */
-	fputs("\nduet: Ctrl-a x        stop the virtual machine\n"
-	      "duet: Ctrl-a h        this help\n"
-	      "duet: Ctrl-a Ctrl-a   send one Ctrl-a to the guest\n",
-	      stderr);
+	char line[1024];
+	int n = snprintf(line, sizeof(line), "\nduet: %s\n", text);
+	int fd = isatty(STDERR_FILENO) ? STDERR_FILENO : c->fd;
+
+	if (n < 0 || (!c->tty && fd == c->fd) || write(fd, line, (size_t)n) < 0)
+		return; /* nobody is there to be told */
 }
 
 static void console_keep(struct console *c, uint8_t byte)
@@ -55,21 +72,58 @@ static void console_keep(struct console *c, uint8_t byte)
 		c->waiting[c->n++] = byte;
 }
 
+/* Where it was typed: behind what waits. A second one before the first has gone is the same. */
+static void console_break(struct console *c)
+{
+	if (!c->brk)
+		c->before_brk = c->n;
+	c->brk = true;
+}
+
+/* An 8250 has no way to tell a size, so what its user would type is typed. */
+static void console_size(struct console *c)
+{
+	struct winsize w;
+	char line[64];
+
+	if (ioctl(c->fd, TIOCGWINSZ, &w) < 0 || !w.ws_row || !w.ws_col) {
+		console_say(c, "this terminal does not tell its size");
+		return;
+	}
+	snprintf(line, sizeof(line), "stty rows %u cols %u\r", w.ws_row, w.ws_col);
+	for (const char *p = line; *p; p++)
+		console_keep(c, (uint8_t)*p);
+}
+
 static void console_command(struct console *c, uint8_t key)
 {
-	switch (key) {
+	switch (key < 0x80 ? tolower(key) : key) {
 	case 'x':
-	case 'X':
 		c->m->stop(c->m, STOP_USER, 0);
 		break;
+	case 'p':
+		console_say(c, c->keys.pause(c->keys.board)
+				       ? "paused; Ctrl-a p lets the guest go on"
+				       : "the guest goes on");
+		break;
+	case 's':
+		c->keys.stats(c->keys.board);
+		break;
+	case 'b':
+		console_break(c);
+		break;
+	case 'w':
+		console_size(c);
+		break;
 	case 'h':
-	case 'H':
 	case '?':
-		console_help();
+		console_say(c, CONSOLE_HELP);
 		break;
 	case CONSOLE_ESCAPE:
 		console_keep(c, CONSOLE_ESCAPE);
 		break;
+	default:
+		console_say(c, "that key means nothing here; Ctrl-a h lists those that do");
 	}
 }
 
@@ -100,12 +154,26 @@ static void console_watch(struct console *c, bool on)
 		c->plain = true; /* EPERM; or EBADF, and reading will tell */
 }
 
-static void console_offer(struct console *c)
+/* Up to `len` of the bytes that wait. Returns false when some of them still do. */
+static bool console_offer_bytes(struct console *c, size_t len)
 {
-	size_t n = serial_input(c->s, c->waiting, c->n);
+	size_t n = serial_input(c->s, c->waiting, len);
 
 	c->n -= n;
 	memmove(c->waiting, c->waiting + n, c->n);
+	if (c->brk)
+		c->before_brk -= n;
+	return n == len;
+}
+
+static void console_offer(struct console *c)
+{
+	if (c->brk) {
+		if (!console_offer_bytes(c, c->before_brk) || !serial_break(c->s))
+			return;
+		c->brk = false;
+	}
+	console_offer_bytes(c, c->n);
 }
 
 /* Read once. Returns true when more may be there at once. */
@@ -160,14 +228,17 @@ static void console_retry(struct loop_timer *t)
 	console_pump(container_of(t, struct console, retry));
 }
 
-struct console *console_new(struct machine *m, struct serial *s, int in_fd, bool escape)
+struct console *console_new(struct machine *m, struct serial *s, int in_fd,
+			    const struct console_keys *keys)
 {
 	struct console *c = calloc(1, sizeof(*c));
 	int err;
 
 	if (!c)
 		return NULL;
-	*c = (struct console){ .m = m, .s = s, .fd = in_fd, .escape = escape, .in.fd = -1 };
+	*c = (struct console){ .m = m, .s = s, .fd = in_fd, .escape = keys, .in.fd = -1 };
+	if (keys)
+		c->keys = *keys;
 	err = loop_timer_init(m->loop, &c->retry, console_retry);
 	if (err) {
 		free(c);
@@ -175,7 +246,7 @@ struct console *console_new(struct machine *m, struct serial *s, int in_fd, bool
 		return NULL;
 	}
 	serial_on_room(s, console_room, c);
-	if (escape) {
+	if (keys) {
 		c->tty = isatty(in_fd);
 		tty_init(in_fd);
 	}

@@ -105,6 +105,7 @@ static const struct {
 	/* a vCPU's thread, and the sidecars of whoever sends a frame */
 	{ SCMP_SYS(ioctl), I | V, IS_ALL(1, KVM_RUN) },
 	{ SCMP_SYS(ioctl), I | V, INT_IS(1, KVM_GET_REGS) },
+	{ SCMP_SYS(ioctl), V, INT_IS(1, KVM_KVMCLOCK_CTRL) }, /* it was paused */
 	/* interrupts */
 	{ SCMP_SYS(ioctl), DEVS | D, INT_IS(1, KVM_IRQ_LINE) },
 	{ SCMP_SYS(ioctl), DEVS | D, INT_IS(1, KVM_SET_GSI_ROUTING) },
@@ -116,6 +117,7 @@ static const struct {
 	/* offloads that a driver turns on and off */
 	{ SCMP_SYS(ioctl), DEVS, INT_IS(1, TUNSETOFFLOAD) },
 	/* the terminal */
+	{ SCMP_SYS(ioctl), I, INT_IS(1, TIOCGWINSZ) },
 	{ SCMP_SYS(ioctl), ALL, INT_IS(1, TIOCGPGRP) },
 	{ SCMP_SYS(ioctl), ALL, INT_IS(1, TCGETS) },
 	{ SCMP_SYS(ioctl), ALL, INT_IS(1, TCSETS) },

@@ -4,8 +4,11 @@
  *
  * Leaving KVM_RUN without a race: vcpu_kick() first sets run->immediate_exit, then
  * sends a signal. If the thread is in the guest, the signal brings it out; if it is
- * just before the ioctl, immediate_exit makes KVM_RUN return at once. Nobody clears it:
- * a vCPU that was told to stop never runs again.
+ * just before the ioctl, immediate_exit makes KVM_RUN return at once. A vCPU that was told
+ * to stop never runs again. One that was told to pause comes out in the same way, waits
+ * at its gate, and clears immediate_exit itself, holding the gate's lock: whoever says stop
+ * or pause does so with that lock, too, and sets immediate_exit only then, so either the
+ * vCPU sees what was said, or it finds immediate_exit set.
  */
 #include "vmm/vcpu.h"
 
@@ -63,6 +66,8 @@ int vcpu_init(struct vcpu *c, struct kvm *k, struct machine *m, unsigned id, uns
 	c->m = m;
 	c->mark = acct_now(); /* for whoever runs it without a thread */
 	vcpu_catch_signal();
+	pthread_mutex_init(&c->gate, NULL);
+	pthread_cond_init(&c->gate_opens, NULL);
 	err = vcpu_create(c, k);
 	if (!err)
 		err = vcpu_set_cpuid(c, k->dev, count);
@@ -76,12 +81,33 @@ int vcpu_init(struct vcpu *c, struct kvm *k, struct machine *m, unsigned id, uns
 void vcpu_destroy(struct vcpu *c)
 {
 	cputime_forget(&c->cpu);
+	pthread_cond_destroy(&c->gate_opens);
+	pthread_mutex_destroy(&c->gate);
 	if (c->run)
 		munmap(c->run, c->run_size);
 	if (c->fd >= 0)
 		close(c->fd);
 	c->run = NULL;
 	c->fd = -1;
+}
+
+/* Out of the guest by a signal: wait while we are paused. */
+static enum verdict vcpu_at_gate(struct vcpu *c)
+{
+	uint64_t since = acct_now();
+	bool waited = false;
+
+	pthread_mutex_lock(&c->gate);
+	while (c->paused && !c->stop) {
+		waited = true;
+		pthread_cond_wait(&c->gate_opens, &c->gate);
+	}
+	__atomic_store_n(&c->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
+	pthread_mutex_unlock(&c->gate);
+	acct_waited += acct_span(since, acct_now());
+	if (waited) /* so that the guest's watchdog does not wonder; EINVAL: no such clock */
+		ioctl(c->fd, KVM_KVMCLOCK_CTRL, 0);
+	return c->stop ? VERDICT_STOP : VERDICT_RUN;
 }
 
 /* KVM_RUN has returned, with `err`: what now? */
@@ -91,7 +117,7 @@ static enum verdict vcpu_returned(struct vcpu *c, int err)
 		return VERDICT_STOP;
 	if (err == EINTR || err == EAGAIN) {
 		counter_inc(&c->exits[KVM_EXIT_INTR]);
-		return VERDICT_RUN;
+		return vcpu_at_gate(c);
 	}
 	if (err)
 		return vcpu_explain(c, VERDICT_HOST, "KVM_RUN failed: %s", strerror(err));
@@ -164,12 +190,31 @@ int vcpu_start(struct vcpu *c)
 	return -err;
 }
 
-void vcpu_kick(struct vcpu *c)
+static void vcpu_come_out(struct vcpu *c)
 {
-	atomic_store(&c->stop, true);
 	__atomic_store_n(&c->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
 	if (c->started)
 		pthread_kill(c->thread, VCPU_SIGNAL);
+}
+
+void vcpu_kick(struct vcpu *c)
+{
+	pthread_mutex_lock(&c->gate);
+	atomic_store(&c->stop, true);
+	pthread_cond_signal(&c->gate_opens);
+	pthread_mutex_unlock(&c->gate);
+	vcpu_come_out(c);
+}
+
+void vcpu_pause(struct vcpu *c, bool paused)
+{
+	pthread_mutex_lock(&c->gate);
+	c->paused = paused;
+	if (!paused)
+		pthread_cond_signal(&c->gate_opens);
+	pthread_mutex_unlock(&c->gate);
+	if (paused)
+		vcpu_come_out(c);
 }
 
 /* The wait is poll()'s, whose clock nobody sets; pthread_timedjoin_np()'s is the time of day. */

@@ -49,6 +49,10 @@ struct vcpu {
 	int ended; /* eventfd: the thread has nothing left to do; while started */
 	/* any thread, set once: */
 	_Atomic bool stop;
+	/* gate: */
+	pthread_mutex_t gate;
+	pthread_cond_t gate_opens; /* paused no more, or stop */
+	bool paused;
 	/* its own thread: */
 	char why[320]; /* of a crash; others read it after the join */
 	counter_t exits[VCPU_EXITS];
@@ -73,6 +77,10 @@ int vcpu_start(struct vcpu *c);
 void vcpu_kick(struct vcpu *c);
 /* vcpu_kick() and wait. Harmless when it was never started. */
 void vcpu_stop(struct vcpu *c);
+
+/* Keep the thread out of the guest, or let it in again. Any thread but its own; returns at once,
+ * while what the guest has just asked for may still be done. */
+void vcpu_pause(struct vcpu *c, bool paused);
 
 enum verdict vcpu_run_once(struct vcpu *c);
 
