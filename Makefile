@@ -92,7 +92,7 @@ CHECK_LIBS = $(shell pkg-config --libs check)
 .PHONY: all help install clean fmt tags lint asan tsan payloads guest-agent lab-leave tests measured \
 	check check-unit course course-build check-rungs check-kvm check-cli check-hostile check-hostfaults check-lab check-all \
 	fuzz fuzzers stress guests idle integrity compare report calibrate peers diagrams \
-	determinism regress regress-renew
+	determinism regress regress-renew registers
 .DELETE_ON_ERROR:
 
 all: $(BUILD)/duet
@@ -113,6 +113,7 @@ help:
 	@echo 'make report       measures all, build/report/report.md with plots'
 	@echo 'make integrity    every byte checked          make stress    drivers under stress, N=5: briefly'
 	@echo 'make guests       stock guests of many shapes  make course    exercises of docs/course'
+	@echo 'make registers    docs/e1000-registers.md'
 	@echo 'make peers        duet beside QEMU           make diagrams  docs/img, out of traces'
 	@echo 'make idle         what an idle guest costs'
 
@@ -315,6 +316,11 @@ determinism: measured
 
 regress regress-renew: measured
 	$(Q)tools/regress $(if $(filter regress-renew,$@),--renew)
+
+# A page, out of the table of registers.
+registers:
+	$(Q)tools/mkregisters >docs/e1000-registers.md.new
+	$(Q)mv docs/e1000-registers.md.new docs/e1000-registers.md
 
 asan:
 	$(Q)tools/deps check

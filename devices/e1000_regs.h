@@ -12,14 +12,14 @@
 
 /* --- register offsets [13.4 to 13.7] --- */
 #define E1000_CTRL     0x00000 /* device control */
-#define E1000_STATUS   0x00008
+#define E1000_STATUS   0x00008 /* link, speed, duplex */
 #define E1000_EECD     0x00010 /* EEPROM, bit by bit */
 #define E1000_EERD     0x00014 /* EEPROM, word by word */
-#define E1000_CTRL_EXT 0x00018
+#define E1000_CTRL_EXT 0x00018 /* extended device control */
 #define E1000_MDIC     0x00020 /* PHY registers */
 #define E1000_FCAL     0x00028 /* flow control address, type */
-#define E1000_FCAH     0x0002c
-#define E1000_FCT      0x00030
+#define E1000_FCAH     0x0002c /* the rest of that address */
+#define E1000_FCT      0x00030 /* EtherType of PAUSE frames */
 #define E1000_VET      0x00038 /* VLAN EtherType */
 #define E1000_ICR      0x000c0 /* interrupt cause read */
 #define E1000_ITR      0x000c4 /* interrupt throttling */
@@ -27,106 +27,106 @@
 #define E1000_IMS      0x000d0 /* interrupt mask set */
 #define E1000_IMC      0x000d8 /* interrupt mask clear */
 #define E1000_RCTL     0x00100 /* receive control */
-#define E1000_FCTTV    0x00170
-#define E1000_TXCW     0x00178
-#define E1000_RXCW     0x00180
+#define E1000_FCTTV    0x00170 /* time that a PAUSE frame asks for */
+#define E1000_TXCW     0x00178 /* auto-negotiation: what is sent */
+#define E1000_RXCW     0x00180 /* and what came */
 #define E1000_TCTL     0x00400 /* transmit control */
-#define E1000_TIPG     0x00410
+#define E1000_TIPG     0x00410 /* gaps between frames sent */
 #define E1000_AIFS     0x00458 /* AIT: adaptive inter-frame spacing */
-#define E1000_LEDCTL   0x00e00
+#define E1000_LEDCTL   0x00e00 /* lamps */
 #define E1000_PBA      0x01000 /* packet buffer allocation */
-#define E1000_FCRTL    0x02160
-#define E1000_FCRTH    0x02168
+#define E1000_FCRTL    0x02160 /* receive FIFO below this: XON */
+#define E1000_FCRTH    0x02168 /* above this: XOFF */
 #define E1000_RDFH     0x02410 /* receive FIFO, diagnostic [13.8] */
 #define E1000_RDFT     0x02418
 #define E1000_RDFHS    0x02420
 #define E1000_RDFTS    0x02428
 #define E1000_RDFPC    0x02430
 #define E1000_RDBAL    0x02800 /* receive ring */
-#define E1000_RDBAH    0x02804
-#define E1000_RDLEN    0x02808
-#define E1000_RDH      0x02810
-#define E1000_RDT      0x02818
-#define E1000_RDTR     0x02820
-#define E1000_RXDCTL   0x02828
-#define E1000_RADV     0x0282c
-#define E1000_RSRPD    0x02c00
-#define E1000_TXDMAC   0x03000
+#define E1000_RDBAH    0x02804 /* upper half */
+#define E1000_RDLEN    0x02808 /* bytes */
+#define E1000_RDH      0x02810 /* head: the card's */
+#define E1000_RDT      0x02818 /* tail: the driver's, its doorbell */
+#define E1000_RDTR     0x02820 /* receive interrupt delay */
+#define E1000_RXDCTL   0x02828 /* descriptor thresholds */
+#define E1000_RADV     0x0282c /* receive interrupt delay, absolute */
+#define E1000_RSRPD    0x02c00 /* small packets */
+#define E1000_TXDMAC   0x03000 /* prefetching of descriptors */
 #define E1000_TDFH     0x03410 /* transmit FIFO, diagnostic */
 #define E1000_TDFT     0x03418
 #define E1000_TDFHS    0x03420
 #define E1000_TDFTS    0x03428
 #define E1000_TDFPC    0x03430
 #define E1000_TDBAL    0x03800 /* transmit ring */
-#define E1000_TDBAH    0x03804
-#define E1000_TDLEN    0x03808
-#define E1000_TDH      0x03810
-#define E1000_TDT      0x03818
-#define E1000_TIDV     0x03820
-#define E1000_TXDCTL   0x03828
-#define E1000_TADV     0x0382c
-#define E1000_TSPMT    0x03830
+#define E1000_TDBAH    0x03804 /* upper half */
+#define E1000_TDLEN    0x03808 /* bytes */
+#define E1000_TDH      0x03810 /* head: the card's */
+#define E1000_TDT      0x03818 /* tail: the driver's, its doorbell */
+#define E1000_TIDV     0x03820 /* transmit interrupt delay */
+#define E1000_TXDCTL   0x03828 /* descriptor thresholds */
+#define E1000_TADV     0x0382c /* transmit interrupt delay, absolute */
+#define E1000_TSPMT    0x03830 /* padding between segments */
 #define E1000_CRCERRS  0x04000 /* statistics [13.7] */
-#define E1000_ALGNERRC 0x04004
-#define E1000_SYMERRS  0x04008
-#define E1000_RXERRC   0x0400c
+#define E1000_ALGNERRC 0x04004 /* alignment errors */
+#define E1000_SYMERRS  0x04008 /* symbol errors */
+#define E1000_RXERRC   0x0400c /* receive errors */
 #define E1000_MPC      0x04010 /* missed: no room in the receive FIFO */
-#define E1000_SCC      0x04014
-#define E1000_ECOL     0x04018
-#define E1000_MCC      0x0401c
-#define E1000_LATECOL  0x04020
-#define E1000_COLC     0x04028
-#define E1000_DC       0x04030
-#define E1000_TNCRS    0x04034
-#define E1000_SEC      0x04038
-#define E1000_CEXTERR  0x0403c
-#define E1000_RLEC     0x04040
-#define E1000_XONRXC   0x04048
-#define E1000_XONTXC   0x0404c
-#define E1000_XOFFRXC  0x04050
-#define E1000_XOFFTXC  0x04054
-#define E1000_FCRUC    0x04058
+#define E1000_SCC      0x04014 /* single collisions */
+#define E1000_ECOL     0x04018 /* excessive collisions */
+#define E1000_MCC      0x0401c /* multiple collisions */
+#define E1000_LATECOL  0x04020 /* late collisions */
+#define E1000_COLC     0x04028 /* collisions */
+#define E1000_DC       0x04030 /* deferred */
+#define E1000_TNCRS    0x04034 /* sent without carrier */
+#define E1000_SEC      0x04038 /* sequence errors */
+#define E1000_CEXTERR  0x0403c /* carrier extension errors */
+#define E1000_RLEC     0x04040 /* length errors */
+#define E1000_XONRXC   0x04048 /* XON received */
+#define E1000_XONTXC   0x0404c /* XON sent */
+#define E1000_XOFFRXC  0x04050 /* XOFF received */
+#define E1000_XOFFTXC  0x04054 /* XOFF sent */
+#define E1000_FCRUC    0x04058 /* flow control frames, not understood */
 #define E1000_PRC64    0x0405c /* good frames received, by size; five more follow */
 #define E1000_PRC1522  0x04070
-#define E1000_GPRC     0x04074
-#define E1000_BPRC     0x04078
-#define E1000_MPRC     0x0407c
-#define E1000_GPTC     0x04080
-#define E1000_GORCL    0x04088
-#define E1000_GORCH    0x0408c
-#define E1000_GOTCL    0x04090
-#define E1000_GOTCH    0x04094
+#define E1000_GPRC     0x04074 /* good frames received */
+#define E1000_BPRC     0x04078 /* of those: broadcast */
+#define E1000_MPRC     0x0407c /* of those: multicast */
+#define E1000_GPTC     0x04080 /* good frames sent */
+#define E1000_GORCL    0x04088 /* good bytes received */
+#define E1000_GORCH    0x0408c /* upper half */
+#define E1000_GOTCL    0x04090 /* good bytes sent */
+#define E1000_GOTCH    0x04094 /* upper half */
 #define E1000_RNBC     0x040a0 /* a frame waited for a buffer */
-#define E1000_RUC      0x040a4
-#define E1000_RFC      0x040a8
-#define E1000_ROC      0x040ac
-#define E1000_RJC      0x040b0
-#define E1000_MGTPRC   0x040b4
-#define E1000_MGTPDC   0x040b8
-#define E1000_MGTPTC   0x040bc
-#define E1000_TORL     0x040c0
-#define E1000_TORH     0x040c4
-#define E1000_TOTL     0x040c8
-#define E1000_TOTH     0x040cc
-#define E1000_TPR      0x040d0
-#define E1000_TPT      0x040d4
+#define E1000_RUC      0x040a4 /* undersized */
+#define E1000_RFC      0x040a8 /* fragments */
+#define E1000_ROC      0x040ac /* oversized */
+#define E1000_RJC      0x040b0 /* jabber */
+#define E1000_MGTPRC   0x040b4 /* management frames received */
+#define E1000_MGTPDC   0x040b8 /* dropped */
+#define E1000_MGTPTC   0x040bc /* sent */
+#define E1000_TORL     0x040c0 /* bytes received */
+#define E1000_TORH     0x040c4 /* upper half */
+#define E1000_TOTL     0x040c8 /* bytes sent */
+#define E1000_TOTH     0x040cc /* upper half */
+#define E1000_TPR      0x040d0 /* frames received */
+#define E1000_TPT      0x040d4 /* frames sent */
 #define E1000_PTC64    0x040d8 /* frames sent, by size; five more follow */
 #define E1000_PTC1522  0x040ec
-#define E1000_MPTC     0x040f0
-#define E1000_BPTC     0x040f4
-#define E1000_TSCTC    0x040f8
-#define E1000_TSCTFC   0x040fc
-#define E1000_RXCSUM   0x05000
+#define E1000_MPTC     0x040f0 /* multicast frames sent */
+#define E1000_BPTC     0x040f4 /* broadcast frames sent */
+#define E1000_TSCTC    0x040f8 /* TSO contexts sent */
+#define E1000_TSCTFC   0x040fc /* TSO contexts that failed */
+#define E1000_RXCSUM   0x05000 /* receive checksums: which, from where */
 #define E1000_MTA      0x05200 /* multicast table, 128 words */
 #define E1000_RAL      0x05400 /* receive addresses, 16 pairs of RAL and RAH */
 #define E1000_RAH      0x05404
 #define E1000_VFTA     0x05600 /* VLAN filter table, 128 words */
 #define E1000_WUC      0x05800 /* wake-up */
-#define E1000_WUFC     0x05808
-#define E1000_WUS      0x05810
-#define E1000_MANC     0x05820
-#define E1000_IPAV     0x05838
-#define E1000_WUPL     0x05900
+#define E1000_WUFC     0x05808 /* wake-up filters */
+#define E1000_WUS      0x05810 /* wake-up status */
+#define E1000_MANC     0x05820 /* management control */
+#define E1000_IPAV     0x05838 /* addresses that are valid */
+#define E1000_WUPL     0x05900 /* wake-up packet length */
 #define E1000_REG_END  0x06000 /* no register of ours from here up */
 
 #define E1000_MTA_WORDS  128

@@ -105,6 +105,23 @@ static void vnet_link_look(struct loop_timer *t)
 
 /* 5. Transmit */
 
+/* Give the chain back, sent or not: a driver waits for each. */
+static void vnet_tx_done(struct vnet *v, const struct virtq_chain *c, int err)
+{
+	struct virtq *q = vnet_q(v, VNET_TX);
+
+	if (err) {
+		counter_inc(&v->nic.stat.tx_drops);
+		if (err == -EINVAL)
+			nic_guest_fault(&v->nic, "transmit chain that is no valid frame");
+	} else {
+		nic_tx_taken(&v->nic, c->out_len - VNET_HDR_LEN);
+	}
+	virtq_push(q, c->head, 0);
+	virtq_publish(q);
+	trace(NET, "%s: tx given back, used idx %u", v->nic.cfg.name, q->next_used);
+}
+
 /* 5.1.6.2.2: flags we do not know are to be ignored, and so is what a driver left in the
  * fields that its flags and gso_type give no meaning. hdr_len is never more than a hint,
  * and one that cannot be true is none. */
@@ -140,23 +157,6 @@ static int vnet_tx_send(struct vnet *v, const struct virtq_chain *c)
 		cnt = 1;
 	}
 	return net_send(v->nic.be, &h.hdr, frame, cnt);
-}
-
-/* Give the chain back, sent or not: a driver waits for each. */
-static void vnet_tx_done(struct vnet *v, const struct virtq_chain *c, int err)
-{
-	struct virtq *q = vnet_q(v, VNET_TX);
-
-	if (err) {
-		counter_inc(&v->nic.stat.tx_drops);
-		if (err == -EINVAL)
-			nic_guest_fault(&v->nic, "transmit chain that is no valid frame");
-	} else {
-		nic_tx_taken(&v->nic, c->out_len - VNET_HDR_LEN);
-	}
-	virtq_push(q, c->head, 0);
-	virtq_publish(q);
-	trace(NET, "%s: tx given back, used idx %u", v->nic.cfg.name, q->next_used);
 }
 
 /* One frame. > 0: done with it, 0: none, < 0: stop for now. */

@@ -8,6 +8,7 @@ Exit status 0: no failure.
 """
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -15,7 +16,9 @@ import tempfile
 
 sys.dont_write_bytecode = True
 import cases  # noqa: E402
-from cases import ROOT, case  # noqa: E402
+from cases import ROOT, case, tool  # noqa: E402
+
+check_twins, mkregisters = tool("check-twins"), tool("mkregisters")
 
 TABLE = "tests/docs-commands.txt"
 GONE = "gone"   # part of names that nothing has, lest this file should have them
@@ -157,6 +160,67 @@ def run_as_shown():
                                   env={**os.environ, "PATH": os.environ["PATH"] + ":/usr/sbin"},
                                   text=True, check=False, stdin=subprocess.DEVNULL)
             assert done.returncode == 0, (command, done)
+
+
+REGS = """
+#define E1000_CTRL 0x00000 /* control */
+#define E1000_BITS (BIT(1) | 0x5u)
+#define E1000_ROWS(x) ((x) + 1)
+#define E1000_LOTS 0x00100 /* many */
+"""
+ROWS = """const struct e1000_reg e1000_table[] = {
+    /* --- first [1]; a note --- */
+    ROW(CTRL, RW, 0x0000ffff, E1000_BITS, .quiesce = true, .write = ctrl_write),
+    { .off = E1000_LOTS, .name = "L", .access = E1000_RC, .count = 4, .stride = 8 },
+};
+"""
+
+
+@case
+def registers_page():
+    """mkregisters: rows, ranges, words and functions of a known table; what is odd is refused"""
+    made = mkregisters.page(ROWS, REGS)
+    assert "## First [1]\n\nA note.\n" in made, made
+    assert "| 0x00000 | CTRL | control | RW | 0x0000ffff | 0x7 | write: `ctrl_write()`; quiesces |" \
+        in made, made
+    assert "| 0x00100 to 0x00118 by 8 | L[4] | many | RC |  | 0x0 |  |" in made, made
+    for odd in (ROWS.replace("ROW(", "WOR("), ROWS.replace("BITS", "GONE"),
+                ROWS.replace("0x0000ffff", "mask")):
+        try:
+            mkregisters.page(odd, REGS)
+        except mkregisters.Fail:
+            continue
+        raise AssertionError(odd)
+
+
+@case
+def registers_page_is_new():
+    """the page of registers has every row of the table and is not stale; a stale one is found"""
+    tree = (ROOT / "devices/e1000_table.c").read_text()
+    rows = len(re.findall(r"^\t(?:ROW|STAT|STAT_LOW|STAT_HIGH)\(|^\t\{ \.off", tree, re.M))
+    page = (ROOT / "docs/e1000-registers.md").read_text()
+    assert len(re.findall("^\\| 0x", page, re.M)) == rows > 100, rows
+    with Copy() as copy:
+        for said, status in ((page, 0), (page.replace("TDT", "TDU"), 1)):
+            (copy.root / "docs/e1000-registers.md").write_text(said)
+            done = subprocess.run([copy.root / "tools/mkregisters", "--check"], check=False,
+                                  capture_output=True, text=True, stdin=subprocess.DEVNULL)
+            assert done.returncode == status and ("make registers" in done.stdout) == status, done
+
+
+@case
+def twins():
+    """check-twins: the two NICs are one lecture; a section or function out of place is found"""
+    one, other = (ROOT / "devices/e1000.c").read_text(), (ROOT / "devices/virtio_net.c").read_text()
+    assert not check_twins.differences(one, other)
+    for text, what in ((other.replace("/* 4. Ring", "/* 4. Queue"), "4. Queue"),
+                       (other.replace("/* 7. Interrupt", "/* Interrupt"), "the sections are"),
+                       (other.replace("vnet_tx_one(struct", "vnet_tx_two(struct"), "*_tx_one()"),
+                       (other.replace("vnet_reset(void", "vnet_rx_on(void"), "*_rx_on(): under"),
+                       (other.replace("vnet_rx_run(", "vnet_swap(").replace("vnet_rx_one(",
+                        "vnet_rx_run(").replace("vnet_swap(", "vnet_rx_one("), "stands where")):
+        said = check_twins.differences(one, text)
+        assert any(what in line for line in said), (what, said)
 
 
 def judge(skeleton, solution):

@@ -56,6 +56,8 @@ python_files()
 step 'layers and self-contained headers' tools/check-layers
 step 'licence lines' spdx
 step 'what the pages name and show' tools/check-docs
+step 'two NICs, side by side' tools/check-twins
+step 'page of registers' tools/mkregisters --check
 step 'clang-format' clang-format --dry-run -Werror "${c_and_h[@]}"
 step 'lengths' tools/fnlen
 step 'cppcheck' analyse
