@@ -89,8 +89,8 @@ HOSTILE_OBJ := $(patsubst %,$(BUILD)/obj/%.o,$(basename $(wildcard guest/hostile
 PRELOAD := $(if $(STATIC)$(MUSL)$(ASAN)$(TSAN),,$(BUILD)/tests/preload/faults.so)
 CHECK_LIBS = $(shell pkg-config --libs check)
 
-.PHONY: all help install clean fmt tags lint asan tsan payloads guest-agent lab-leave tests measured \
-	check check-unit course course-build check-rungs check-kvm check-cli check-hostile check-hostfaults check-lab check-all \
+.PHONY: all help install uninstall clean fmt tags lint asan tsan payloads guest-agent lab-leave tests measured \
+	check check-unit course course-build check-rungs check-kvm check-cli check-install check-hostile check-hostfaults check-lab check-all \
 	fuzz fuzzers stress guests idle integrity compare report calibrate peers diagrams \
 	determinism regress regress-renew registers
 .DELETE_ON_ERROR:
@@ -113,7 +113,7 @@ help:
 	@echo 'make report       measures all, build/report/report.md with plots'
 	@echo 'make integrity    every byte checked          make stress    drivers under stress, N=5: briefly'
 	@echo 'make guests       stock guests of many shapes  make course    exercises of docs/course'
-	@echo 'make registers    docs/e1000-registers.md'
+	@echo 'make registers    docs/e1000-registers.md    make uninstall PREFIX=/usr/local'
 	@echo 'make peers        duet beside QEMU           make diagrams  docs/img, out of traces'
 	@echo 'make idle         what an idle guest costs'
 
@@ -251,6 +251,9 @@ check-rungs: $(NIC_TESTS) $(BUILD)/tests/rungs
 check-kvm: all tests
 	$(Q)tests/run.sh $(KVM_TESTS)
 
+check-install: all
+	$(Q)BUILD=$(BUILD) tests/install.py
+
 check-cli: all payloads
 	$(Q)tests/cli.py $(BUILD)
 	$(Q)tests/console.py $(BUILD)
@@ -347,8 +350,18 @@ tags:
 	$(Q)ctags -R vmm devices firmware guest tests
 
 PREFIX ?= /usr/local
+DOC    := $(PREFIX)/share/doc/duet
+PAGES  := LICENSE README.md $(shell find docs -name '*.md' -o -name '*.svg' -o -path 'docs/course/*.[ch]')
 install: all
+	$(Q)tools/mkman $(BUILD)/duet docs/duet.1.in $(DOC) >$(BUILD)/duet.1
 	install -D -m 755 $(BUILD)/duet $(DESTDIR)$(PREFIX)/bin/duet
+	install -D -m 644 $(BUILD)/duet.1 $(DESTDIR)$(PREFIX)/share/man/man1/duet.1
+	install -D -m 644 tools/duet.bash-completion $(DESTDIR)$(PREFIX)/share/bash-completion/completions/duet
+	$(Q)for page in $(PAGES); do install -D -m 644 $$page $(DESTDIR)$(DOC)/$$page || exit 1; done
+
+uninstall:
+	rm -f $(addprefix $(DESTDIR)$(PREFIX)/,bin/duet share/man/man1/duet.1 share/bash-completion/completions/duet)
+	rm -rf $(DESTDIR)$(DOC)
 
 clean:
 	rm -rf build

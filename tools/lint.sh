@@ -21,7 +21,8 @@ step()
 
 mapfile -t product < <(git ls-files 'vmm/*.c' 'devices/*.c' 'firmware/*.c')
 mapfile -t c_and_h < <(git ls-files '*.c' '*.h')
-mapfile -t scripts < <(git ls-files -z | xargs -0 grep -lE '^#!.*\b(ba)?sh$|^#!/bin/busybox sh')
+mapfile -t scripts < <(git ls-files -z | xargs -0 grep -lE '^#!.*\b(ba)?sh$|^#!/bin/busybox sh'
+	git ls-files '*.bash-completion')
 mapfile -t pythons < <(git ls-files -z | xargs -0 grep -lE '^#!.*python3$'; git ls-files '*.py')
 
 spdx()
