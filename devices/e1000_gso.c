@@ -47,14 +47,17 @@ static bool e1000_slot_usable(const struct e1000_rx *rx, const struct iovec *slo
 	return true;
 }
 
-/* How many buffers a slot has; `first`: bytes that go to slot 0. */
+/* How many buffers a slot has; `first`: bytes that go to slot 0. That is never more than the
+ * longest frame, for the rest of the buffer may not be the driver's: without RCTL.LPE nothing
+ * longer comes [13.4.22], and Linux has 1522 bytes where RCTL says 2048. */
 static unsigned e1000_plan_slot(struct e1000 *e, size_t *first)
 {
 	const struct e1000_rx *rx = &e->rx;
 	const struct e1000_plan *p = &rx->plan;
 	size_t crc = e1000_get(e, E1000_RCTL) & E1000_RCTL_SECRC ? 0 : E1000_CRC_LEN;
 
-	*first = p->mss ? p->hdr_len + p->mss : (size_t)rx->want << rx->shift;
+	*first = p->mss ? p->hdr_len + p->mss
+			: MIN((size_t)rx->want << rx->shift, e1000_rx_longest(e) - E1000_CRC_LEN);
 	return p->mss ? (unsigned)((*first + crc + BIT(rx->shift) - 1) >> rx->shift) : rx->want;
 }
 

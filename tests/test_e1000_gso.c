@@ -113,6 +113,25 @@ START_TEST(finished_frame_longer_than_expected_is_put_together)
 }
 END_TEST
 
+/* Whose turn the buffer is next sees it: the rig looks at what lies behind 1522 bytes. */
+START_TEST(frame_too_long_leaves_the_end_of_its_buffer_alone)
+{
+	static const size_t sizes[] = { 1519, 1523, 2047, 2048, 2049, 9000 };
+	struct nic_rig *r = large_rig_ready(NULL);
+
+	for (unsigned i = 0; i < ARRAY_SIZE(sizes); i++) {
+		frame_plain(large_frame, sizes[i], r->mac, i);
+		large_arrives(r, NULL, sizes[i]);
+		exam_received_none(r);
+		ck_assert_uint_eq(rig_stat(r, rx_oversize), i + 1);
+		frame_plain(large_frame, 100, r->mac, i);
+		large_arrives(r, NULL, 100);
+		exam_received(r, large_frame, 100);
+	}
+	nic_rig_free(r);
+}
+END_TEST
+
 START_TEST(partial_checksum_of_a_finished_frame_is_filled_in_place)
 {
 	struct nic_rig *r = large_rig_ready(NULL);
@@ -333,6 +352,7 @@ static const struct test_entry tests[] = {
 	T(one_call_reads_it_and_one_interrupt_reports_it),
 	T(finished_frames_between_large_ones_are_not_copied_either),
 	TLOOP(finished_frame_longer_than_expected_is_put_together, 0, 2),
+	T(frame_too_long_leaves_the_end_of_its_buffer_alone),
 	TLOOP(partial_checksum_of_a_finished_frame_is_filled_in_place, 0, 2),
 	T(change_of_mss_version_or_options_costs_one_copy),
 	TLOOP(any_mixture_arrives_byte_exact, 0, 5),

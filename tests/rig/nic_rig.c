@@ -128,15 +128,18 @@ void rig_rx_guard(const struct nic_rig *r, unsigned i)
 	rig_fill(r, rig_rx_buf(r, i) - RIG_GUARD, RIG_FILL, r->opts.rx_buf + 2 * RIG_GUARD);
 }
 
-void rig_rx_unhurt(const struct nic_rig *r, unsigned i)
+void rig_rx_unhurt(const struct nic_rig *r, unsigned i, size_t most)
 {
-	uint8_t g[2][RIG_GUARD];
+	const size_t behind = RIG_GUARD + MIN(most, r->opts.rx_buf);
+	uint8_t *buf = malloc(r->opts.rx_buf + 2 * RIG_GUARD);
 
-	rig_peek(r, rig_rx_buf(r, i) - RIG_GUARD, g[0], RIG_GUARD);
-	rig_peek(r, rig_rx_buf(r, i) + r->opts.rx_buf, g[1], RIG_GUARD);
-	for (unsigned k = 0; k < RIG_GUARD; k++)
-		RIG_CHECK(g[0][k] == RIG_FILL && g[1][k] == RIG_FILL,
-			  "the device wrote outside receive buffer %u", i);
+	ck_assert_ptr_nonnull(buf);
+	rig_peek(r, rig_rx_buf(r, i) - RIG_GUARD, buf, r->opts.rx_buf + 2 * RIG_GUARD);
+	for (size_t k = 0; k < r->opts.rx_buf + 2 * RIG_GUARD; k++)
+		RIG_CHECK((k >= RIG_GUARD && k < behind) || buf[k] == RIG_FILL,
+			  "the device wrote outside receive buffer %u, to its byte %zd", i,
+			  (ssize_t)k - RIG_GUARD);
+	free(buf);
 }
 
 /* --- PCI ----------------------------------------------------------------------- */

@@ -228,9 +228,10 @@ void rig_fill(const struct nic_rig *r, gpa_t at, uint8_t byte, size_t len);
 void rig_full_barrier(void); /* a store before it is seen before a load after it is done */
 uint32_t rig_read32(struct nic_rig *r, uint64_t addr);
 void rig_write32(struct nic_rig *r, uint64_t addr, uint32_t val);
-gpa_t rig_rx_buf(const struct nic_rig *r, unsigned i);   /* i-th receive buffer */
-void rig_rx_guard(const struct nic_rig *r, unsigned i);  /* fill it and its surroundings */
-void rig_rx_unhurt(const struct nic_rig *r, unsigned i); /* fail if those were written */
+gpa_t rig_rx_buf(const struct nic_rig *r, unsigned i);  /* i-th receive buffer */
+void rig_rx_guard(const struct nic_rig *r, unsigned i); /* fill it and its surroundings */
+/* Fail if more of those were written than the buffer's first `most` bytes. */
+void rig_rx_unhurt(const struct nic_rig *r, unsigned i, size_t most);
 uint8_t rig_pci_cap(struct nic_rig *r, uint8_t id, uint8_t after); /* 0: none (more) */
 /* Stray buffers both models must refuse. */
 void rig_sabotage_tx_at(struct nic_rig *r, gpa_t at, uint32_t len);

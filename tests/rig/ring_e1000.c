@@ -342,6 +342,13 @@ static void ring_e1000_kick_rx(struct nic_rig *r)
 	ew32(r, RDT, r->e.rdt);
 }
 
+/* What the device may write of a buffer. Longer frames are discarded without LPE (13.4.22), and
+ * Linux relies on it: behind 1522 bytes its buffers of 2048 are other people's memory. */
+static size_t ring_e1000_rx_most(const struct nic_rig *r)
+{
+	return r->opts.long_packets ? r->opts.rx_buf : 1522;
+}
+
 /* The next descriptor, if the device is done with it; its buffer's bytes go to x. */
 static bool ring_e1000_rx_one(struct nic_rig *r, struct rig_rx *x, struct rx_desc *d)
 {
@@ -357,7 +364,7 @@ static bool ring_e1000_rx_one(struct nic_rig *r, struct rig_rx *x, struct rx_des
 	RIG_CHECK(!(d->errors & RXE_FRAME), "errors %#x", d->errors);
 	RIG_CHECK(x->len + d->len <= sizeof(x->data), "an endless frame");
 	if (d->addr == rig_rx_buf(r, i))
-		rig_rx_unhurt(r, i);
+		rig_rx_unhurt(r, i, ring_e1000_rx_most(r));
 	rig_peek(r, d->addr, x->data + x->len, d->len);
 	x->len += d->len;
 	x->buffers++;

@@ -382,7 +382,7 @@ static void ring_virtio_rx_buf(struct nic_rig *r, struct rig_rx *x, const struct
 	RIG_CHECK(e->len > skip && e->len <= r->opts.rx_buf, "used length %u", e->len);
 	RIG_CHECK(x->len + e->len <= sizeof(x->data), "an endless frame");
 	if (at == rig_rx_buf(r, e->id))
-		rig_rx_unhurt(r, e->id);
+		rig_rx_unhurt(r, e->id, r->opts.rx_buf);
 	rig_peek(r, at + skip, x->data + x->len, e->len - skip);
 	x->len += e->len - skip;
 	x->buffers++;
