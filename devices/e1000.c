@@ -501,14 +501,6 @@ static const struct pci_id e1000_pci_id = {
 	.revision = 0x02,
 };
 
-/* Bus mastering may have been what the rings waited for. */
-static void e1000_config_written(struct pci_dev *d, unsigned off, unsigned size)
-{
-	(void)size;
-	if (off <= PCI_COMMAND)
-		e1000_wake(container_of(d, struct e1000, nic.pci));
-}
-
 static void e1000_destroy(struct nic *n)
 {
 	struct e1000 *e = container_of(n, struct e1000, nic);

@@ -334,8 +334,9 @@ bool e1000_queued(const struct e1000 *e);
 void e1000_drain(struct e1000 *e);
 /* The pages are registers again; harmless when they are. nic.work and nic.lock held. */
 void e1000_ram_off(struct e1000 *e);
-/* pci_dev's hook, and nic_ops, of these names. */
+/* pci_dev's hooks, and nic_ops, of these names. */
 void e1000_bars_moving(struct pci_dev *d);
+void e1000_config_written(struct pci_dev *d, unsigned off, unsigned size);
 void e1000_poll_begin(struct nic *n);
 void e1000_poll_end(struct nic *n);
 void e1000_look(struct nic *n);

@@ -74,6 +74,8 @@ static int fake_net_send(struct net *n, const struct virtio_net_hdr *h, const st
 	struct fake_net *f = fake_net_of(n);
 	int err;
 
+	if (f->busy)
+		f->busy(f->busy_arg);
 	pthread_mutex_lock(&f->lock);
 	err = fake_net_take(f, h, iov, cnt);
 	pthread_mutex_unlock(&f->lock);
@@ -102,6 +104,8 @@ static ssize_t fake_net_recv(struct net *n, struct virtio_net_hdr *h, const stru
 	struct fake_net *f = fake_net_of(n);
 	ssize_t len;
 
+	if (f->busy)
+		f->busy(f->busy_arg);
 	pthread_mutex_lock(&f->lock);
 	len = fake_net_give(f, h, iov, cnt);
 	pthread_mutex_unlock(&f->lock);

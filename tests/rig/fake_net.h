@@ -37,6 +37,10 @@ struct fake_net {
 	bool refuse;         /* send() drops the frame, counts it, returns 0 */
 	bool link;           /* link_up(); true at first */
 	unsigned rx_can;     /* set_rx_offload() grants want & rx_can; NET_OFF_ALL at first */
+	/* send() and recv() take as long as this, on their thread, before they touch a frame's
+	 * bytes. Called without the lock; NULL: no time. */
+	void (*busy)(void *arg);
+	void *busy_arg;
 	/* the test reads: */
 	bool rx_enabled;
 	bool blocked;            /* a send() got -EAGAIN; writable() is owed */
