@@ -210,17 +210,6 @@ bool e1000_tx_on(const struct e1000 *e)
 	return (e1000_get(e, E1000_TCTL) & E1000_TCTL_EN) && pci_bus_master(&e->nic.pci);
 }
 
-/* Nothing to send: is an interrupt due that was put off? */
-static void e1000_tx_remind(struct e1000 *e)
-{
-	if (!e->late_due)
-		return;
-	e1000_drain(e);
-	lock_take(&e->nic.lock);
-	e1000_irq_tx_done(e, 0);
-	lock_drop(&e->nic.lock);
-}
-
 /* Nothing more to send: sleep, unless TDT moved meanwhile. */
 static bool e1000_tx_idle(struct e1000 *e)
 {
@@ -500,6 +489,19 @@ static const struct pci_id e1000_pci_id = {
 	.class_code = 0x020000,
 	.revision = 0x02,
 };
+
+/* Bus mastering may be what the rings wait for; or it ends, and so does what is under way. */
+static void e1000_config_written(struct pci_dev *d, unsigned off, unsigned size)
+{
+	struct e1000 *e = container_of(d, struct e1000, nic.pci);
+
+	(void)size;
+	if (off > PCI_COMMAND)
+		return;
+	lock_take(&e->nic.work);
+	e1000_wake(e);
+	lock_drop(&e->nic.work);
+}
 
 static void e1000_destroy(struct nic *n)
 {

@@ -334,9 +334,8 @@ bool e1000_queued(const struct e1000 *e);
 void e1000_drain(struct e1000 *e);
 /* The pages are registers again; harmless when they are. nic.work and nic.lock held. */
 void e1000_ram_off(struct e1000 *e);
-/* pci_dev's hooks, and nic_ops, of these names. */
+/* pci_dev's hook, and nic_ops, of these names. */
 void e1000_bars_moving(struct pci_dev *d);
-void e1000_config_written(struct pci_dev *d, unsigned off, unsigned size);
 void e1000_poll_begin(struct nic *n);
 void e1000_poll_end(struct nic *n);
 void e1000_look(struct nic *n);
@@ -355,6 +354,8 @@ void e1000_itr_expired(struct loop_timer *t);
 void e1000_eoi_came(struct irq_eoi *eoi);
 /* Transmissions were reported: interrupt now, or when TIDV and TADV say. nic.lock held. */
 void e1000_irq_tx_done(struct e1000 *e, uint32_t causes);
+/* Nothing to send: interrupt, if one that was put off is due. nic.lock not held. */
+void e1000_tx_remind(struct e1000 *e);
 /* Is it time for a TXDW that waits? Any thread. */
 bool e1000_tx_late(const struct e1000 *e);
 

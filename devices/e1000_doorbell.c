@@ -193,19 +193,6 @@ void e1000_bars_moving(struct pci_dev *d)
 	lock_drop(&e->nic.work);
 }
 
-/* Bus mastering may be what the rings wait for; or it ends, and so does what is under way. */
-void e1000_config_written(struct pci_dev *d, unsigned off, unsigned size)
-{
-	struct e1000 *e = container_of(d, struct e1000, nic.pci);
-
-	(void)size;
-	if (off > PCI_COMMAND)
-		return;
-	lock_take(&e->nic.work);
-	e1000_wake(e);
-	lock_drop(&e->nic.work);
-}
-
 /* --- polling: doorbells that nobody sees, and a watcher who looks --- */
 
 void e1000_poll_begin(struct nic *n)

@@ -156,3 +156,13 @@ void e1000_irq_tx_done(struct e1000 *e, uint32_t causes)
 		causes |= E1000_ICR_TXDW;
 	e1000_irq_raise(e, causes);
 }
+
+void e1000_tx_remind(struct e1000 *e)
+{
+	if (!e->late_due)
+		return;
+	e1000_drain(e);
+	lock_take(&e->nic.lock);
+	e1000_irq_tx_done(e, 0);
+	lock_drop(&e->nic.lock);
+}
