@@ -84,6 +84,7 @@ def names_that_lie():
         copy.lie(f"nothing here takes --{GONE}-option", f"Give `--{GONE}-option`.")
         copy.lie("nothing here takes --rounds", "Give `duet run --rounds 3`.")
         copy.lie("nothing here takes --sandbox", "Give `tools/fnlen --sandbox`.")
+        copy.lie("vmm/bus.c has no 'bus_wrote'", "See `vmm/bus.c:bus_wrote`.")
         copy.lie("no make target chek", "Say `make chek`.")
         copy.lie("link to gone.md: no such file", "", "See [it](gone.md).", offset=1)
         copy.lie("link to model.md#no-such: no such heading", "See [it](model.md#no-such).")
@@ -93,7 +94,7 @@ def names_that_lie():
 def names_that_hold():
     """what is there is not complained of, nor what only looks like a name"""
     with Copy() as copy:
-        copy.truth("A store goes to `bus_write()`, see `vmm/bus.c`, `bus.c`, devices/e1000*.c.")
+        copy.truth("A store goes to `bus_write()`, see `vmm/bus.c:bus_write`, `bus.c`, devices/e1000*.c.")
         copy.truth("Give `--sandbox off`, `tools/peers --rounds 3`, `make check N=5 lint`.")
         copy.truth("See [it](model.md#where-the-numbers-come-from), [us](https://duet.invalid).")
         copy.truth("", "    guest: store", "      -> bus_write()", "", "and/or a--b, `x - --`.")
