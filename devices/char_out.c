@@ -179,7 +179,7 @@ void char_out_put(struct char_out *o, uint8_t c)
 		if (!o->armed)
 			loop_timer_set(&o->flush, CHAR_OUT_DELAY_NS);
 		o->armed = true;
-		if (o->len == CHAR_OUT_SIZE)
+		if (o->len == CHAR_OUT_SIZE && !o->patient)
 			loop_timer_set(&o->stall, CHAR_OUT_STALL_NS);
 	}
 	pthread_mutex_unlock(&o->lock);

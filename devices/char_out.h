@@ -23,6 +23,7 @@ struct char_out {
 	void (*room)(struct char_out *o);
 	int fd;                  /* ours; -1: nowhere */
 	bool sock;               /* a socket: non-blocking per call */
+	bool patient;            /* never stalled; its user's to set before the first byte */
 	bool polls;              /* could not be made non-blocking: ask before each write */
 	struct loop_timer flush; /* CHAR_OUT_DELAY_NS after the first byte */
 	struct loop_timer stall; /* CHAR_OUT_STALL_NS after the buffer got full */

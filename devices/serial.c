@@ -408,6 +408,7 @@ static int serial_wire(struct serial *s, const struct serial_config *cfg)
 	if (err)
 		return err;
 	err = char_out_init(&s->out, s->m->loop, cfg->out_fd, cfg->name, serial_tx_room);
+	s->out.patient = cfg->patient;
 	if (!err) {
 		err = bus_map(&s->m->pio, &s->region, cfg->port);
 		if (err)

@@ -15,6 +15,7 @@ struct serial_config {
 	uint16_t port;    /* PORT_COM1, PORT_COM2 */
 	unsigned gsi;     /* GSI_COM1, GSI_COM2 */
 	int out_fd;       /* stays the caller's, must outlive the UART; -1: output goes nowhere */
+	bool patient;     /* wait for a stalled reader for ever, rather than lose its bytes */
 };
 
 /* Map the UART on the port bus. NULL and errno on failure. */

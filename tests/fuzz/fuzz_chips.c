@@ -53,7 +53,9 @@ static void chips_mark(void *ctx, uint32_t label)
 
 static void chips_new(struct chips *c)
 {
-	static const struct serial_config com1 = { "com1", PORT_COM1, GSI_COM1, -1 };
+	static const struct serial_config com1 = {
+		.name = "com1", .port = PORT_COM1, .gsi = GSI_COM1, .out_fd = -1
+	};
 	struct machine *m = &c->m->f->m;
 
 	if (!chips_pipe[1]) {
@@ -61,8 +63,10 @@ static void chips_new(struct chips *c)
 		fcntl(chips_pipe[1], F_SETPIPE_SZ, 4096);
 	}
 	c->com[0] = serial_new(m, &com1);
-	c->com[1] = serial_new(
-		m, &(struct serial_config){ "com2", PORT_COM2, GSI_COM2, chips_pipe[1] });
+	c->com[1] = serial_new(m, &(struct serial_config){ .name = "com2",
+							   .port = PORT_COM2,
+							   .gsi = GSI_COM2,
+							   .out_fd = chips_pipe[1] });
 	c->rtc = rtc_new(m);
 	c->i8042 = i8042_new(m);
 	c->pm = acpi_pm_new(m);

@@ -1,10 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* test_serial_break.c: a break on the 16550A's line, as LSR and interrupts tell a driver. */
+/*
+ * test_serial_line.c: what a 16550A's line has besides bytes: a break, as LSR and interrupts
+ * tell a driver; and a reader at its other end that is waited for.
+ */
 #include "devices/serial.h"
 #include "tests/check_main.h"
 #include "tests/rig/fake_machine.h"
 
+#include <fcntl.h>
 #include <linux/serial_reg.h>
+#include <unistd.h>
 
 static struct fake_machine *f;
 static struct serial *s;
@@ -109,9 +114,51 @@ START_TEST(break_interrupts_as_line_status)
 }
 END_TEST
 
+/* Where an impatient line loses bytes after a second (tests/test_serial.c), this one holds its
+ * guest back: for twice as long, then to the last byte. */
+START_TEST(patient_line_loses_nothing)
+{
+	struct serial_config cfg = {
+		.name = "ttyS1", .port = PORT_COM2, .gsi = GSI_COM2, .patient = true
+	};
+	uint64_t end = loop_now() + 2 * UINT64_C(1000000000);
+	uint64_t sent = 0, got = 0;
+	struct serial *line;
+	uint8_t buf[4096];
+	int p[2];
+
+	setup();
+	ck_assert_int_eq(pipe2(p, O_NONBLOCK), 0);
+	cfg.out_fd = p[1];
+	line = serial_new(&f->m, &cfg);
+	ck_assert_ptr_nonnull(line);
+	for (; bus_read(&f->m.pio, PORT_COM2 + UART_LSR, 1) & UART_LSR_THRE; sent++)
+		bus_write(&f->m.pio, PORT_COM2 + UART_TX, 1, (uint8_t)sent);
+	while (loop_now() < end) {
+		loop_once(f->m.loop, 100);
+		if (bus_read(&f->m.pio, PORT_COM2 + UART_LSR, 1) & UART_LSR_THRE)
+			bus_write(&f->m.pio, PORT_COM2 + UART_TX, 1, (uint8_t)sent++);
+	}
+	while (got < sent) {
+		ssize_t n = read(p[0], buf, sizeof(buf));
+
+		for (ssize_t i = 0; i < n; i++)
+			ck_assert_uint_eq(buf[i], (uint8_t)got++);
+		if (n <= 0)
+			ck_assert_int_gt(loop_once(f->m.loop, 5000), 0);
+	}
+	ck_assert_uint_eq(serial_dropped(line), 0);
+	serial_free(line, 0);
+	close(p[0]);
+	close(p[1]);
+	teardown();
+}
+END_TEST
+
 static const struct test_entry tests[] = {
 	T(break_is_told_once_with_its_byte),
 	T(break_interrupts_as_line_status),
+	T(patient_line_loses_nothing),
 };
 
-CHECK_MAIN("serial_break", tests)
+CHECK_MAIN("serial_line", tests)
