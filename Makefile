@@ -154,6 +154,13 @@ $(BUILD)/payload/calibrate.hex: $(BUILD)/payload/calibrate.bin
 
 $(BUILD)/obj/vmm/calibrate.o: $(BUILD)/payload/calibrate.hex
 
+# Process 1 of the guest of `duet exec`, the same.
+$(BUILD)/guest/exec-init.hex: guest/exec-init
+	$(Q)mkdir -p $(@D)
+	$(Q)od -An -v -tx1 $< | sed 's/ \(..\)/0x\1,/g' >$@
+
+$(BUILD)/obj/vmm/exec.o: $(BUILD)/guest/exec-init.hex
+
 # ELF files with a PVH note: bare metal that `duet run -k` takes as it takes a kernel.
 $(BUILD)/pvh/%.elf: guest/pvh/%.S $(wildcard guest/pvh/*.inc)
 	$(call say,AS,$<)
@@ -257,6 +264,7 @@ check-install: all
 check-cli: all payloads
 	$(Q)tests/cli.py $(BUILD)
 	$(Q)tests/console.py $(BUILD)
+	$(Q)tests/exec.py $(BUILD)
 	$(Q)tests/net.py $(BUILD)
 
 # With ASAN=1 or TSAN=1: the same under the sanitizer.
@@ -340,7 +348,8 @@ tsan:
 
 lint:
 	$(Q)tools/deps build lint
-	$(Q)$(MAKE) --no-print-directory $(BUILD)/firmware/dsdt.hex $(BUILD)/payload/calibrate.hex
+	$(Q)$(MAKE) --no-print-directory $(BUILD)/firmware/dsdt.hex $(BUILD)/payload/calibrate.hex \
+		$(BUILD)/guest/exec-init.hex
 	$(Q)tools/lint.sh
 
 fmt:

@@ -39,6 +39,7 @@ DUET_RUNGS=0 stage 'both NICs the way QEMU has them (every other way: make check
 stage 'command line' tests/cli.py "$build"
 stage 'terminal and messages' tests/console.py "$build"
 BUILD=$build stage 'installation' tests/install.py
+stage 'one command in a guest' tests/exec.py "$build"
 stage 'network backends' tests/net.py "$build"
 BUILD=$build stage 'a hostile guest' tests/hostile.py
 BUILD=$build stage 'a host that misbehaves' tests/hostfaults.py

@@ -304,10 +304,11 @@ def disks():
 class Console:
     """duet on a pty, and somebody who reads and types."""
 
-    def __init__(self, *args):
+    def __init__(self, *args, command="run", rows=0, cols=0):
         self.text, self.seen = "", 0
         self.master, slave = pty.openpty()
-        self.p = subprocess.Popen([BUILD / "duet", "run", *args], stdin=slave, stdout=slave,
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, cols, 0, 0))
+        self.p = subprocess.Popen([BUILD / "duet", command, *args], stdin=slave, stdout=slave,
                                   stderr=slave, start_new_session=True)
         os.close(slave)
 
@@ -371,6 +372,76 @@ def console_keys():
         console.press("\x01x")
         status = console.end(60)
         assert status == 0, f"status {status}: {console.text[-1500:]}"
+    finally:
+        console.p.kill()
+        console.p.wait()
+
+
+def execute(*args, **kwargs):
+    """duet exec with this kernel; as in traffic(), the lab may fail a guest, not a command."""
+    argv = [BUILD / "duet", "exec", "-k", GUEST / "generic/vmlinux", "-a", "mitigations=off", *args]
+    kwargs.setdefault("stdin", subprocess.DEVNULL)
+    return subprocess.run(argv, capture_output=True, timeout=240, check=False, **kwargs)
+
+
+@case
+def exec_output_and_status():
+    """duet exec: a command's stdout, stderr, status, arguments, files and network module"""
+    with tempfile.TemporaryDirectory() as scratch:
+        here = pathlib.Path(scratch)
+        (here / "sub").mkdir()
+        (here / "sub/data").write_text("packed\n")
+        (here / "script").write_text("#!/bin/sh\ncat sub/data; printf '%s|' \"$@\"; pwd\n"
+                                     "ls /sys/class/net | tr '\\n' ' '; echo told >&2; exit 7\n")
+        (here / "script").chmod(0o755)
+        r = execute("-n", "virtio,null", "-i", GUEST / "generic/initrd.img", "--", "./script",
+                    "a b", "it's", "", "$HOME\n", cwd=here)
+        assert r.returncode == 7, r
+        assert r.stdout == b"packed\na b|it's||$HOME\n|/work\neth0 lo ", r.stdout
+        assert r.stderr == b"told\n", r.stderr
+        assert [p.name for p in sorted(here.iterdir())] == ["script", "sub"], "the host was written"
+
+
+@case
+def exec_bytes():
+    """duet exec: 64 KiB of every value, in by --stdin and out, in order"""
+    data = bytes(range(256)) * 256
+    r = execute("--no-dir", "--stdin", "--", "cat", stdin=None, input=data)
+    assert (r.returncode, r.stderr) == (0, b""), r.stderr
+    assert r.stdout == data, f"{len(r.stdout)} bytes, and not those"
+
+
+@case
+def exec_failures():
+    """duet exec: 127, 126, 128 + signal, a guest that ends or crashes, a timeout"""
+    for command, status, words in (
+            (["/nonexistent"], 127, b"not found"), (["/etc"], 126, b"denied"),
+            (["sh", "-c", "kill -TERM $$"], 143, b""),
+            (["poweroff", "-f"], 125, b"ended (poweroff) before the command did"),
+            (["sh", "-c", "echo c >/proc/sysrq-trigger"], 125, b"Kernel panic - not syncing")):
+        r = execute("--no-dir", "--", "sh", "-c", 'mkdir -p /etc; exec "$@"', "sh", *command)
+        assert r.returncode == status and words in r.stderr, (command, r)
+    r = execute("--no-dir", "--timeout", "20", "sleep", "1000")
+    assert r.returncode == 124 and b"--timeout 20: time is up" in r.stderr, r
+
+
+@case
+def exec_terminal():
+    """duet exec at a terminal: a shell with a prompt, echo, job control, and the window's size"""
+    console = Console("-k", GUEST / "generic/vmlinux", "--no-dir", "-a", "mitigations=off", "--", "sh",
+                      command="exec", rows=29, cols=91)
+    try:
+        console.wait_for("# ", 120)
+        console.type("stty size; echo $((6 * 7))-up")
+        console.wait_for(r"29 91\s+42-up", 60)
+        console.type("sleep 1000")
+        console.wait_for("sleep 1000", 60)
+        time.sleep(1)
+        console.press("\x03")
+        console.wait_for("# ", 60)
+        console.type("exit 9")
+        status = console.end(60)
+        assert status == 9, f"status {status}: {console.text[-1500:]}"
     finally:
         console.p.kill()
         console.p.wait()

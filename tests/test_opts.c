@@ -15,7 +15,8 @@ static struct opts o;
 static int parse(const char *line)
 {
 	static char text[1280];
-	char *argv[ARGS_MAX] = { (char *)"duet" }, *save, *word;
+	static char *argv[ARGS_MAX] = { (char *)"duet" };
+	char *save, *word;
 	int argc = 1;
 
 	snprintf(text, sizeof(text), "%s", line);
@@ -41,6 +42,36 @@ START_TEST(run_has_defaults)
 	ck_assert(!o.user && !o.chroot);
 	ck_assert_uint_eq(o.n_disks, 0);
 	ck_assert(!o.rng);
+}
+END_TEST
+
+START_TEST(exec_ends_its_options_at_the_command)
+{
+	ck_assert_int_eq(parse("exec ls -l -k --help"), 0);
+	ck_assert_int_eq(o.command, OPTS_EXEC);
+	ck_assert_str_eq(o.exec.argv[0], "ls");
+	ck_assert_str_eq(o.exec.argv[3], "--help");
+	ck_assert_ptr_null(o.exec.argv[4]);
+	ck_assert_ptr_null(o.kernel);
+	ck_assert_str_eq(o.exec.dir, ".");
+	ck_assert(!o.exec.no_dir && !o.exec.input && !o.exec.root);
+	ck_assert_uint_eq(o.exec.limit, UINT64_C(64) << 20);
+	ck_assert_uint_eq(o.timeout, 0);
+	ck_assert_int_eq(parse("exec -k K -m 1G -n e1000,null --dir D --root R --limit 1G --stdin "
+			       "--no-dir --timeout 60 -- -x --"),
+			 0);
+	ck_assert_str_eq(o.kernel, "K");
+	ck_assert_uint_eq(o.n_nics, 1);
+	ck_assert_str_eq(o.exec.dir, "D");
+	ck_assert_str_eq(o.exec.root, "R");
+	ck_assert(o.exec.no_dir && o.exec.input);
+	ck_assert_uint_eq(o.exec.limit, UINT64_C(1) << 30);
+	ck_assert_uint_eq(o.timeout, 60);
+	ck_assert_str_eq(o.exec.argv[0], "-x");
+	ck_assert_str_eq(o.exec.argv[1], "--");
+	ck_assert_ptr_null(o.exec.argv[2]);
+	ck_assert_int_eq(parse("run K --timeout 5"), 0);
+	ck_assert_uint_eq(o.timeout, 5);
 }
 END_TEST
 
@@ -290,8 +321,8 @@ static const struct {
 	const char *line, *names, *says;
 } mistakes[] = {
 	{ "", "no command", "usage" },
-	{ "boot", "'boot'", "run, probe" },
-	{ "help me", "'me'", "run, probe" },
+	{ "boot", "'boot'", "run, exec, probe" },
+	{ "help me", "'me'", "run, exec, probe" },
 	{ "run", "no kernel", "auto" },
 	{ "run K L", "'L'", "--help" },
 	{ "run -- K L", "'L'", "--help" },
@@ -301,6 +332,15 @@ static const struct {
 	{ "run -k", "-k", "value" },
 	{ "run --kernel", "--kernel", "value" },
 	{ "run -k K --quiet=yes", "--quiet=yes", "--help" },
+	{ "exec", "no command", "COMMAND" },
+	{ "exec -k K --", "no command", "COMMAND" },
+	{ "exec --timeout 0 true", "--timeout 0", "1 to 1000000" },
+	{ "exec --timeout 1h true", "--timeout 1h", "1 to 1000000" },
+	{ "exec --limit 3G true", "--limit 3G", "2G" },
+	{ "exec --limit much true", "--limit much", "2G" },
+	{ "exec --serial2 F true", "--serial2", "exec --help" },
+	{ "exec -n e1000 true", "tap=", "null" },
+	{ "run -k K --dir D", "--dir", "run --help" },
 	{ "run -k K --log-level loud", "--log-level loud", "debug" },
 	{ "run -k K stray", "'stray'", "--help" },
 	{ "probe -k K", "-k", "duet probe --help" },
@@ -463,6 +503,7 @@ END_TEST
 
 static const struct test_entry tests[] = {
 	T(run_has_defaults),
+	T(exec_ends_its_options_at_the_command),
 	TLOOP(run_takes_every_option_in_both_forms, 0, 2),
 	TLOOP(kernel_is_a_word_or_an_option, 0, ARRAY_SIZE(kernels)),
 	TLOOP(memory_has_units, 0, ARRAY_SIZE(sizes)),

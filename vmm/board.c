@@ -507,6 +507,18 @@ static void board_report(const struct board *b)
 		log_error("this host's KVM is software: duet probe says what it can run");
 }
 
+/* A guest that was not ended by guest/exec-init, or by our user, has no status to give. */
+static int board_exec_status(const struct board *b, int status)
+{
+	if (b->end && b->why != STOP_DEBUG_EXIT && b->why != STOP_USER)
+		log_error("exec: the guest ended (%s) before the command did; --log-level debug "
+			  "shows the kernel's messages",
+			  board_stop_name(b));
+	if (b->end && (b->why == STOP_DEBUG_EXIT || (b->why == STOP_USER && b->code)))
+		return status;
+	return EXIT_EXEC;
+}
+
 int board_run(const struct opts *o)
 {
 	static struct board b; /* too large for a stack */
@@ -528,5 +540,5 @@ int board_run(const struct opts *o)
 	}
 	board_destroy(&b);
 	board_report(&b);
-	return status;
+	return o->command == OPTS_EXEC ? board_exec_status(&b, status) : status;
 }

@@ -22,6 +22,8 @@ enum exit_status {
 	EXIT_USAGE = 2, /* a wrong option, or a file that is not what it should be */
 	EXIT_HOST = 3,  /* this host cannot */
 	EXIT_CRASH = 4, /* the guest crashed */
+	EXIT_TIMEOUT = 124,
+	EXIT_EXEC = 125, /* exec: all that is not COMMAND's own status */
 };
 
 struct board_disk {
@@ -61,12 +63,14 @@ struct board {
 	int signal_fd;          /* SIGINT, SIGTERM, SIGHUP; SIGUSR1 */
 	pthread_t main, io;     /* main: whose board_wait() hears signals; io: runs m.loop */
 	struct cputime main_cpu, io_cpu;
+	bool has_timeout;    /* `timeout` is to be destroyed */
 	unsigned n_parts;    /* of the table that are built */
 	uint64_t start, end; /* loop_now() */
 	/* within mark's lock; any thread may read: */
 	counter_t marks_lost; /* for want of room in the file */
 	/* loop thread: */
-	bool paused; /* by the user: Ctrl-a p */
+	bool paused;               /* by the user: Ctrl-a p */
+	struct loop_timer timeout; /* if has_timeout */
 	/* any thread: */
 	_Atomic bool stopping; /* the first to set it writes why and code... */
 	int stop_fd;           /* ...before this eventfd, which the main thread waits for */

@@ -5,6 +5,7 @@
 #include "vmm/acct.h"
 #include "vmm/board.h"
 #include "vmm/calibrate.h"
+#include "vmm/exec.h"
 #include "vmm/log.h"
 #include "vmm/opts.h"
 #include "vmm/probe.h"
@@ -49,6 +50,8 @@ static int main_command(const struct opts *o)
 		return main_flush(probe_run(o->json));
 	case OPTS_CALIBRATE:
 		return main_flush(calibrate_run(o->json, o->samples));
+	case OPTS_EXEC:
+		return exec_run(o);
 	case OPTS_RUN:
 		break;
 	}
@@ -64,7 +67,7 @@ int main(int argc, char **argv)
 	signal(SIGXFSZ, SIG_IGN); /* so is a file that may not grow */
 	if (opts_parse(&o, argc, argv) < 0) {
 		log_error("%s", o.why);
-		return EXIT_USAGE;
+		return o.command == OPTS_EXEC ? EXIT_EXEC : EXIT_USAGE;
 	}
 	log_set_level(o.log_level);
 	acct_on = !o.no_accounting;

@@ -16,6 +16,9 @@
 #define OPTS_MEMORY_DEFAULT (UINT64_C(512) << 20)
 #define OPTS_SAMPLES        51 /* odd: the median is one of them */
 #define OPTS_SAMPLES_MAX    10000
+#define OPTS_TIMEOUT_MAX    1000000
+#define OPTS_LIMIT_DEFAULT  (UINT64_C(64) << 20)
+#define OPTS_LIMIT_MAX      (UINT64_C(2) << 30)
 
 int opts_fail(struct opts *o, const char *fmt, ...)
 {
@@ -129,32 +132,51 @@ enum {
 	OPT_JSON,
 	OPT_SAMPLES,
 	OPT_RNG,
-	OPT_LOG_LEVEL
+	OPT_LOG_LEVEL,
+	OPT_TIMEOUT,
+	OPT_DIR,
+	OPT_NO_DIR,
+	OPT_ROOT,
+	OPT_LIMIT,
+	OPT_STDIN
 };
 
+/* What `run` and `exec` share. */
+#define OPTS_MACHINE                                                                               \
+	{ "kernel", required_argument, NULL, 'k' }, { "initrd", required_argument, NULL, 'i' },    \
+		{ "append", required_argument, NULL, 'a' },                                        \
+		{ "memory", required_argument, NULL, 'm' },                                        \
+		{ "cpus", required_argument, NULL, 'c' }, { "net", required_argument, NULL, 'n' }, \
+		{ "disk", required_argument, NULL, 'd' }, { "rng", no_argument, NULL, OPT_RNG },   \
+		{ "stats", required_argument, NULL, OPT_STATS },                                   \
+		{ "stats-table", no_argument, NULL, OPT_STATS_TABLE },                             \
+		{ "marks", required_argument, NULL, OPT_MARKS },                                   \
+		{ "accounting", required_argument, NULL, OPT_ACCOUNTING },                         \
+		{ "trace", required_argument, NULL, OPT_TRACE },                                   \
+		{ "trace-file", required_argument, NULL, OPT_TRACE_FILE },                         \
+		{ "sandbox", required_argument, NULL, OPT_SANDBOX },                               \
+		{ "user", required_argument, NULL, OPT_USER },                                     \
+		{ "chroot", required_argument, NULL, OPT_CHROOT },                                 \
+		{ "log-level", required_argument, NULL, OPT_LOG_LEVEL },                           \
+		{ "timeout", required_argument, NULL, OPT_TIMEOUT },                               \
+		{ "quiet", no_argument, NULL, 'q' }, { "help", no_argument, NULL, 'h' },           \
+	{                                                                                          \
+		"version", no_argument, NULL, 'V'                                                  \
+	}
+
 static const struct option opts_run[] = {
-	{ "kernel", required_argument, NULL, 'k' },
-	{ "initrd", required_argument, NULL, 'i' },
-	{ "append", required_argument, NULL, 'a' },
-	{ "memory", required_argument, NULL, 'm' },
-	{ "cpus", required_argument, NULL, 'c' },
-	{ "net", required_argument, NULL, 'n' },
-	{ "disk", required_argument, NULL, 'd' },
-	{ "rng", no_argument, NULL, OPT_RNG },
-	{ "stats", required_argument, NULL, OPT_STATS },
-	{ "stats-table", no_argument, NULL, OPT_STATS_TABLE },
-	{ "marks", required_argument, NULL, OPT_MARKS },
-	{ "accounting", required_argument, NULL, OPT_ACCOUNTING },
-	{ "trace", required_argument, NULL, OPT_TRACE },
-	{ "trace-file", required_argument, NULL, OPT_TRACE_FILE },
+	OPTS_MACHINE,
 	{ "serial2", required_argument, NULL, OPT_SERIAL2 },
-	{ "sandbox", required_argument, NULL, OPT_SANDBOX },
-	{ "user", required_argument, NULL, OPT_USER },
-	{ "chroot", required_argument, NULL, OPT_CHROOT },
-	{ "log-level", required_argument, NULL, OPT_LOG_LEVEL },
-	{ "quiet", no_argument, NULL, 'q' },
-	{ "help", no_argument, NULL, 'h' },
-	{ "version", no_argument, NULL, 'V' },
+	{ 0 },
+};
+
+static const struct option opts_exec[] = {
+	OPTS_MACHINE,
+	{ "dir", required_argument, NULL, OPT_DIR },
+	{ "no-dir", no_argument, NULL, OPT_NO_DIR },
+	{ "root", required_argument, NULL, OPT_ROOT },
+	{ "limit", required_argument, NULL, OPT_LIMIT },
+	{ "stdin", no_argument, NULL, OPT_STDIN },
 	{ 0 },
 };
 
@@ -235,6 +257,23 @@ static int opts_word(struct opts *o, const char *s)
 	return 0;
 }
 
+static int opts_timeout(struct opts *o, const char *s)
+{
+	uint64_t n;
+
+	if (opts_number(s, OPTS_TIMEOUT_MAX, &n) < 0 || !n)
+		return opts_fail(o, "--timeout %s: seconds, 1 to %d", s, OPTS_TIMEOUT_MAX);
+	o->timeout = (unsigned)n;
+	return 0;
+}
+
+static int opts_limit(struct opts *o, const char *s)
+{
+	if (opts_size(s, &o->exec.limit) < 0 || o->exec.limit > OPTS_LIMIT_MAX)
+		return opts_fail(o, "--limit %s: a size of at most 2G, say 200M", s);
+	return 0;
+}
+
 static int opts_log_level(struct opts *o, const char *s)
 {
 	static const char *const names[] = {
@@ -251,6 +290,29 @@ static int opts_log_level(struct opts *o, const char *s)
 		return 0;
 	}
 	return opts_fail(o, "--log-level %s: error, warning, info or debug", s);
+}
+
+/* What only `exec` takes. */
+static int opts_set_exec(struct opts *o, int opt, const char *arg)
+{
+	switch (opt) {
+	case OPT_DIR:
+		o->exec.dir = arg;
+		return 0;
+	case OPT_NO_DIR:
+		o->exec.no_dir = true;
+		return 0;
+	case OPT_ROOT:
+		o->exec.root = arg;
+		return 0;
+	case OPT_LIMIT:
+		return opts_limit(o, arg);
+	case OPT_STDIN:
+		o->exec.input = true;
+		return 0;
+	default:
+		return -1;
+	}
 }
 
 static int opts_set(struct opts *o, int opt, const char *arg)
@@ -314,13 +376,15 @@ static int opts_set(struct opts *o, int opt, const char *arg)
 	case 'q':
 		o->log_level = LOG_LEVEL_WARNING;
 		return 0;
+	case OPT_TIMEOUT:
+		return opts_timeout(o, arg);
 	case OPT_LOG_LEVEL:
 		return opts_log_level(o, arg);
 	case OPT_JSON:
 		o->json = true;
 		return 0;
 	default:
-		return -1;
+		return opts_set_exec(o, opt, arg);
 	}
 }
 
@@ -350,6 +414,17 @@ static int opts_check_run(struct opts *o)
 	return opts_check_nics(o);
 }
 
+static int opts_check_exec(struct opts *o, char *const *argv)
+{
+	o->exec.argv = argv;
+	if (!*argv)
+		return opts_fail(o, "no command; usage: duet exec [options] -- COMMAND [ARG...]");
+	if (o->trace_file && !o->trace)
+		return opts_fail(o, "--trace-file %s: nothing to write there without --trace",
+				 o->trace_file);
+	return opts_check_nics(o);
+}
+
 static int opts_options(struct opts *o, int argc, char **argv, const char *brief,
 			const struct option *options)
 {
@@ -367,6 +442,8 @@ static int opts_options(struct opts *o, int argc, char **argv, const char *brief
 		if (opts_set(o, opt, optarg) < 0)
 			return -1;
 	}
+	if (o->command == OPTS_EXEC)
+		return opts_check_exec(o, argv + optind);
 	for (; optind < argc; optind++)
 		if (opts_word(o, argv[optind]) < 0)
 			return -1;
@@ -377,9 +454,10 @@ static int opts_help_topic(struct opts *o, int argc, char **argv)
 {
 	o->command = OPTS_HELP;
 	o->topic = argc > 1 ? argv[1] : NULL;
-	if (o->topic && strcmp(o->topic, "run") != 0 && strcmp(o->topic, "probe") != 0 &&
-	    strcmp(o->topic, "calibrate") != 0)
-		return opts_fail(o, "no help on '%s'; there is: run, probe, calibrate", o->topic);
+	if (o->topic && strcmp(o->topic, "run") != 0 && strcmp(o->topic, "exec") != 0 &&
+	    strcmp(o->topic, "probe") != 0 && strcmp(o->topic, "calibrate") != 0)
+		return opts_fail(o, "no help on '%s'; there is: run, exec, probe, calibrate",
+				 o->topic);
 	return 0;
 }
 
@@ -391,6 +469,7 @@ int opts_parse(struct opts *o, int argc, char **argv)
 			    .cpus = 1,
 			    .serial2_fd = -1,
 			    .samples = OPTS_SAMPLES,
+			    .exec = { .dir = ".", .limit = OPTS_LIMIT_DEFAULT },
 			    .log_level = LOG_LEVEL_INFO };
 	argc--;
 	argv++;
@@ -405,6 +484,10 @@ int opts_parse(struct opts *o, int argc, char **argv)
 		o->command = OPTS_RUN;
 		return opts_options(o, argc, argv, "-:k:i:a:m:c:n:d:qhV", opts_run);
 	}
+	if (!strcmp(cmd, "exec")) {
+		o->command = OPTS_EXEC;
+		return opts_options(o, argc, argv, "+:k:i:a:m:c:n:d:qhV", opts_exec);
+	}
 	if (!strcmp(cmd, "probe")) {
 		o->command = OPTS_PROBE;
 		return opts_options(o, argc, argv, "+:hV", opts_probe);
@@ -414,8 +497,9 @@ int opts_parse(struct opts *o, int argc, char **argv)
 		return opts_options(o, argc, argv, "+:n:hV", opts_calibrate);
 	}
 	if (!*cmd)
-		return opts_fail(o, "no command; usage: duet run|probe|calibrate|help|version, "
-				    "see duet help");
-	return opts_fail(o, "unknown command '%s'; known: run, probe, calibrate, help, version",
-			 cmd);
+		return opts_fail(o,
+				 "no command; usage: duet run|exec|probe|calibrate|help|version, "
+				 "see duet help");
+	return opts_fail(
+		o, "unknown command '%s'; known: run, exec, probe, calibrate, help, version", cmd);
 }

@@ -18,7 +18,7 @@
 #define OPTS_MEMORY_MIN (UINT64_C(16) << 20)
 #define OPTS_MEMORY_MAX (UINT64_C(1) << 40)
 
-enum opts_command { OPTS_RUN, OPTS_PROBE, OPTS_CALIBRATE, OPTS_HELP, OPTS_VERSION };
+enum opts_command { OPTS_RUN, OPTS_EXEC, OPTS_PROBE, OPTS_CALIBRATE, OPTS_HELP, OPTS_VERSION };
 
 enum opts_model { OPTS_E1000, OPTS_VIRTIO };
 
@@ -42,12 +42,24 @@ struct opts_disk {
 	bool readonly;
 };
 
+/* `duet exec`. */
+struct opts_exec {
+	char *const *argv; /* COMMAND and its arguments, NULL behind the last */
+	const char *dir;   /* packed as /work, unless no_dir */
+	const char *root;  /* NULL: none */
+	bool no_dir;
+	bool input;     /* our stdin is COMMAND's */
+	uint64_t limit; /* of all that, bytes */
+};
+
 /* Strings point into argv. */
 struct opts {
 	enum opts_command command;
 	const char *topic; /* of help: "run", "probe", "calibrate" or NULL */
 	bool json;
 	enum log_level log_level;
+	struct opts_exec exec;
+	unsigned timeout; /* s; 0: none */
 	unsigned samples; /* calibrate: of each kind */
 	const char *kernel, *initrd, *append;
 	uint64_t memory; /* bytes, a multiple of 4096 */
@@ -70,7 +82,7 @@ struct opts {
 /* 0, or -1 with o->why filled in. */
 int opts_parse(struct opts *o, int argc, char **argv);
 
-/* Help on "run", "probe", "calibrate" or (NULL) everything; lines of at most 80 columns. */
+/* Help on "run", "exec", "probe", "calibrate" or (NULL) everything; lines of at most 80 columns. */
 void opts_help(FILE *f, const char *topic);
 void opts_version(FILE *f);
 

@@ -17,9 +17,10 @@ static const char help_top[] =
 	"virtio-net side by side over the same backends.\n"
 	"\n"
 	"usage: duet run KERNEL [options]          boot a guest\n"
+	"       duet exec [options] -- COMMAND     run it in a guest, return its status\n"
 	"       duet probe [--json]                can this host run a stock kernel?\n"
 	"       duet calibrate [--json]            what does each kind of exit cost here?\n"
-	"       duet help [run|probe|calibrate]    this text, or a command's options\n"
+	"       duet help [run|exec|probe|calibrate]  this text, or a command's options\n"
 	"       duet version                       version and what was built in\n"
 	"\n"
 	"example:\n"
@@ -87,6 +88,7 @@ static const char help_run[] =
 	"                         that a thread's role does not need ends duet by SIGSYS)\n"
 	"      --log-level LEVEL  what duet says of itself on stderr: error, warning,\n"
 	"                         info (default) or debug; each shows those before it\n"
+	"      --timeout SECONDS  end the guest after so long, with status 124\n"
 	"  -q, --quiet            --log-level warning\n"
 	"  -h, --help             this text\n"
 	"  -V, --version          version and what was built in\n";
@@ -99,6 +101,32 @@ static const char help_run_status[] = "\n"
 				      "  3    this host cannot: no KVM, no such tap...\n"
 				      "  4    the guest crashed\n"
 				      "  128+N  stopped by signal N (31, SIGSYS: see --sandbox)\n";
+
+static const char help_exec[] =
+	"usage: duet exec [options] -- COMMAND [ARG...]\n"
+	"\n"
+	"Boots a guest made of busybox, runs COMMAND there in /work, which is a copy of\n"
+	"the current directory, and ends with its exit status. What it writes to stdout\n"
+	"and stderr comes out of duet's, byte for byte. Nothing is written back.\n"
+	"At a terminal stdin, too, is COMMAND's; otherwise it is empty without --stdin.\n"
+	"\n"
+	"  -k, --kernel FILE      as for duet run (default: auto)\n"
+	"  -i, --initrd FILE      unpacked first; modules it names in\n"
+	"                         /etc/modules-to-load are loaded\n"
+	"  -a, --append STR       more words for the kernel's command line\n"
+	"      --dir DIR          this directory instead of the current one\n"
+	"      --no-dir           none: /work is empty\n"
+	"      --root DIR         the tree in DIR is the guest's /, libraries and all\n"
+	"      --stdin            read stdin to its end first; it is COMMAND's\n"
+	"      --limit SIZE       of all that together (default 64M, at most 2G); the\n"
+	"                         guest's --memory must hold it twice\n"
+	"      --timeout SECONDS  end the guest after so long, with status 124\n"
+	"      --log-level debug  shows the kernel's messages on stderr, too\n"
+	"\n"
+	"and what else duet run takes but --serial2.\n"
+	"\n"
+	"exit status: COMMAND's; 126 not executable, 127 not found, 128+N killed by\n"
+	"signal N; 124 timeout; 125 duet or the guest failed, or bad usage\n";
 
 static const char help_probe[] =
 	"usage: duet probe [--json]\n"
@@ -150,6 +178,10 @@ void opts_help(FILE *f, const char *topic)
 		fputs(help_probe, f);
 		return;
 	}
+	if (topic && !strcmp(topic, "exec")) {
+		fputs(help_exec, f);
+		return;
+	}
 	if (topic && !strcmp(topic, "calibrate")) {
 		fputs(help_calibrate, f);
 		return;
@@ -163,6 +195,8 @@ void opts_help(FILE *f, const char *topic)
 	help_trace_classes(f);
 	fputs(help_run_status, f);
 	if (!topic) {
+		fputs("\n", f);
+		fputs(help_exec, f);
 		fputs("\n", f);
 		fputs(help_probe, f);
 		fputs("\n", f);
