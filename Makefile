@@ -28,6 +28,8 @@ DUET_CFLAGS := -std=gnu11 -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wm
 	-Wpointer-arith -Wwrite-strings -Wvla -fno-strict-aliasing -pthread -MMD -MP
 LIBELF   := -lelf -lz
 LIBSECCOMP := -lseccomp
+# What unpacks kernels, vmm/boot_unpack.h. Without one: make CPPFLAGS=-DHAVE_LZ4=0 LIBUNPACK=...
+LIBUNPACK := -llzma -llz4 -lzstd
 
 ifdef STATIC
 LDFLAGS += -static
@@ -39,6 +41,7 @@ CPPFLAGS += -idirafter /usr/include -idirafter /usr/include/x86_64-linux-gnu
 LDFLAGS  += -static
 # By name: a search path would also find glibc's libc.a there.
 LIBELF   := /usr/lib/x86_64-linux-gnu/libelf.a /usr/lib/x86_64-linux-gnu/libz.a
+LIBUNPACK := $(patsubst %,/usr/lib/x86_64-linux-gnu/lib%.a,lzma lz4 zstd)
 # glibc's __fprintf_chk() is wanted by seccomp_export_pfc() alone, which we do not call.
 LIBSECCOMP := /usr/lib/x86_64-linux-gnu/libseccomp.a -Wl,--defsym=__fprintf_chk=abort
 endif
@@ -64,7 +67,7 @@ DUET_CFLAGS += -fprofile-instr-generate -fcoverage-mapping
 LDFLAGS     += -fprofile-instr-generate
 endif
 
-LDLIBS += -pthread $(LIBELF) $(LIBSECCOMP)
+LDLIBS += -pthread $(LIBUNPACK) $(LIBELF) $(LIBSECCOMP)
 
 Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-7s %s\n' $(1) $(2))

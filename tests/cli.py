@@ -109,9 +109,9 @@ def help_is_complete():
     for args in (["help"], ["run", "--help"], ["run", "-h"], ["-h"], ["--help"]):
         said = expect(run(*args), 0, "usage")
         assert max(len(line) for line in said.splitlines()) <= 80, "a line is over 80 columns"
-    for option in ("kernel", "initrd", "append", "memory", "cpus", "net", "disk", "rng", "stats",
-                   "marks", "trace", "serial2", "user", "chroot", "sandbox", "log-level", "help",
-                   "version"):
+    for option in ("kernel", "initrd", "append", "unpack", "memory", "cpus", "net", "disk", "rng",
+                   "stats", "marks", "trace", "serial2", "user", "chroot", "sandbox",
+                   "log-level", "help", "version"):
         expect(run("run", "--help"), 0, "--" + option)
 
 

@@ -25,6 +25,7 @@
 
 static struct gmem mem;
 static struct boot b;
+static struct boot_want want;
 static struct boot_entry entry;
 static char dir[] = "/tmp/duet-test-boot-XXXXXX", kernel[64], initrd[64];
 
@@ -75,7 +76,10 @@ static void put(const char *path, const void *data, size_t len)
 
 static int load(const char *with_initrd, const char *cmdline)
 {
-	return boot_load(&b, &mem, kernel, with_initrd, cmdline, RSDP, &entry);
+	want.kernel = kernel;
+	want.initrd = with_initrd;
+	want.cmdline = cmdline;
+	return boot_load(&b, &mem, &want, RSDP, &entry);
 }
 
 static struct setup_header *bz_header(void)
@@ -476,7 +480,8 @@ START_TEST(long_file_name_does_not_overrun_the_message)
 
 	setup();
 	memset(path, 'y', sizeof(path) - 1);
-	ck_assert_int_eq(boot_load(&b, &mem, path, NULL, NULL, RSDP, &entry), -1);
+	want.kernel = path;
+	ck_assert_int_eq(boot_load(&b, &mem, &want, RSDP, &entry), -1);
 	ck_assert_uint_lt(strlen(b.why), sizeof(b.why));
 	teardown();
 }

@@ -33,6 +33,7 @@ START_TEST(run_has_defaults)
 	ck_assert_str_eq(o.kernel, "vmlinuz");
 	ck_assert_uint_eq(o.memory, UINT64_C(512) << 20);
 	ck_assert_uint_eq(o.cpus, 1);
+	ck_assert_int_eq(o.unpack, BOOT_UNPACK_AUTO);
 	ck_assert_uint_eq(o.n_nics, 0);
 	ck_assert_int_eq(o.serial2_fd, -1);
 	ck_assert_ptr_null(o.initrd);
@@ -80,11 +81,11 @@ START_TEST(run_takes_every_option_in_both_forms)
 	static const char *const lines[] = {
 		"run -k K -i I -a A -m 1G -c 4 -n e1000,null --stats S --stats - --marks M "
 		"--trace net,irq --trace-file F --serial2 O --accounting off --user U --chroot C "
-		"--sandbox off -d D,ro -d E --rng -q",
+		"--sandbox off -d D,ro -d E --rng -q --unpack host",
 		"run --kernel K --initrd I --append A --memory 1G --cpus 4 --net e1000,null "
 		"--stats=S --marks=M --stats-table --trace=net,irq --trace-file=F --serial2=O "
 		"--accounting=off --user=U --chroot=C --sandbox=off --disk=D,ro --disk E "
-		"--rng --log-level warning",
+		"--rng --log-level warning --unpack=host",
 	};
 
 	ck_assert_int_eq(parse(lines[_i]), 0);
@@ -111,6 +112,7 @@ START_TEST(run_takes_every_option_in_both_forms)
 	ck_assert(!o.disk[1].readonly);
 	ck_assert(o.rng);
 	ck_assert_int_eq(o.log_level, LOG_LEVEL_WARNING);
+	ck_assert_int_eq(o.unpack, BOOT_UNPACK_HOST);
 }
 END_TEST
 
@@ -325,6 +327,7 @@ static const struct {
 	{ "help me", "'me'", "run, exec, probe" },
 	{ "run", "no kernel", "auto" },
 	{ "run K L", "'L'", "--help" },
+	{ "run K --unpack never", "--unpack never", "guest" },
 	{ "run -- K L", "'L'", "--help" },
 	{ "probe -- K", "'K'", "duet probe --help" },
 	{ "run --frob -k K", "--frob", "--help" },
@@ -472,13 +475,15 @@ END_TEST
 START_TEST(help_fits_the_terminal_and_names_every_option)
 {
 	static const char *const topics[] = { NULL, "run", "probe", "calibrate" };
-	static const char *const words[] = {
-		"--kernel",    "--initrd",     "--append",      "--memory",     "--cpus",
-		"--net",       "--stats",      "--trace ",      "--trace-file", "--serial2",
-		"--log-level", "--quiet",      "--help",        "--version",    "exits",
-		"mmio",        "exit status",  "--stats-table", "ladder=",      "poll-us=",
-		"--marks",     "--accounting", "--sandbox",     "--user",       "--chroot"
-	};
+	static const char *const words[] = { "--kernel",     "--initrd",    "--append",
+					     "--memory",     "--cpus",      "--net",
+					     "--stats",      "--trace ",    "--trace-file",
+					     "--serial2",    "--log-level", "--quiet",
+					     "--help",       "--version",   "exits",
+					     "mmio",         "exit status", "--stats-table",
+					     "ladder=",      "poll-us=",    "--marks",
+					     "--accounting", "--sandbox",   "--user",
+					     "--chroot",     "--unpack" };
 	char *text = NULL;
 	size_t size, col = 0;
 	FILE *out = open_memstream(&text, &size);

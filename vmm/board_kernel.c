@@ -20,8 +20,11 @@
 int board_make_kernel(struct board *b)
 {
 	const struct opts *o = b->o;
+	char why[700], cache[PATH_MAX];
+	struct boot_want want = { .cmdline = o->append ? o->append : CMDLINE_DEFAULT,
+				  .unpack = o->unpack,
+				  .cache = kernel_cache(cache, sizeof(cache)) ? cache : NULL };
 	struct boot boot;
-	char why[700];
 	gpa_t rsdp;
 
 	if (!o->kernel)
@@ -31,8 +34,9 @@ int board_make_kernel(struct board *b)
 	rsdp = acpi_write(&b->m.mem, o->cpus);
 	if (!rsdp)
 		return board_fail(EXIT_USAGE, "--memory: too little for the firmware's tables");
-	if (boot_load(&boot, &b->m.mem, b->files.kernel, b->files.initrd,
-		      o->append ? o->append : CMDLINE_DEFAULT, rsdp, &b->entry) < 0)
+	want.kernel = b->files.kernel;
+	want.initrd = b->files.initrd;
+	if (boot_load(&boot, &b->m.mem, &want, rsdp, &b->entry) < 0)
 		return board_fail(EXIT_USAGE, "%s", boot.why);
 	return 0;
 }

@@ -131,8 +131,9 @@ static int boot_place_initrd(struct boot *b, const struct boot_file *f)
 	return 0;
 }
 
-int boot_load_initrd(struct boot *b, const char *path)
+int boot_load_initrd(struct boot *b)
 {
+	const char *path = b->want->initrd;
 	struct boot_file f;
 	int err;
 
@@ -147,8 +148,9 @@ int boot_load_initrd(struct boot *b, const char *path)
 	return err;
 }
 
-int boot_load_cmdline(struct boot *b, const char *cmdline, uint32_t max)
+int boot_load_cmdline(struct boot *b, uint32_t max)
 {
+	const char *cmdline = b->want->cmdline;
 	size_t len = cmdline ? strlen(cmdline) : 0;
 
 	if (len > MIN(max, (uint32_t)BOOT_CMDLINE_MAX - 1)) {
@@ -205,8 +207,7 @@ const char *boot_identify(const uint8_t *head, size_t len)
 	return NULL;
 }
 
-static int boot_load_kernel(struct boot *b, const char *initrd, const char *cmdline,
-			    struct boot_entry *entry)
+static int boot_load_kernel(struct boot *b, struct boot_entry *entry)
 {
 	uint8_t head[BOOT_HEAD_SIZE];
 	size_t len = MIN(b->kernel.size, (uint64_t)sizeof(head));
@@ -215,23 +216,23 @@ static int boot_load_kernel(struct boot *b, const char *initrd, const char *cmdl
 	if (boot_read(b, &b->kernel, 0, head, len) < 0)
 		return -1;
 	if (linux_is_bzimage(head, len))
-		return linux_load(b, initrd, cmdline, entry);
+		return linux_load(b, entry);
 	if (len >= 4 && !memcmp(head, "\177ELF", 4))
-		return elf_load(b, initrd, cmdline, entry);
+		return elf_load(b, entry);
 	what = boot_identify(head, len);
 	return boot_fail(b, &b->kernel, "%s",
 			 what ? what : "is neither a Linux bzImage nor an ELF kernel");
 }
 
-int boot_load(struct boot *b, const struct gmem *m, const char *kernel, const char *initrd,
-	      const char *cmdline, gpa_t rsdp, struct boot_entry *entry)
+int boot_load(struct boot *b, const struct gmem *m, const struct boot_want *w, gpa_t rsdp,
+	      struct boot_entry *entry)
 {
 	int err;
 
-	*b = (struct boot){ .mem = m, .kernel.fd = -1, .info.rsdp = rsdp };
-	err = boot_open(b, &b->kernel, kernel);
+	*b = (struct boot){ .mem = m, .want = w, .kernel.fd = -1, .info.rsdp = rsdp };
+	err = boot_open(b, &b->kernel, w->kernel);
 	if (!err)
-		err = boot_load_kernel(b, initrd, cmdline, entry);
+		err = boot_load_kernel(b, entry);
 	if (!err && boot_tables_write(m) < 0)
 		err = boot_fail(b, &b->kernel, "the guest has no RAM for page tables");
 	boot_close(&b->kernel);

@@ -45,22 +45,42 @@ struct boot_file {
 	uint64_t size; /* bytes */
 };
 
+/* Who unpacks the kernel in a bzImage. */
+enum boot_unpack {
+	BOOT_UNPACK_AUTO, /* the host, if it can */
+	BOOT_UNPACK_GUEST,
+	BOOT_UNPACK_HOST, /* or nobody */
+};
+
+/* What is to be booted. */
+struct boot_want {
+	const char *kernel;           /* bzImage or ELF */
+	const char *initrd, *cmdline; /* NULL: none */
+	enum boot_unpack unpack;
+	const char *cache; /* directory for kernels that the host unpacked; NULL: none */
+};
+
 /* One boot in the making. */
 struct boot {
 	const struct gmem *mem;
+	const struct boot_want *want;
 	struct boot_file kernel;
 	struct boot_info info; /* what the firmware tables will say */
+	gpa_t kernel_base;     /* first byte of an ELF kernel */
 	gpa_t kernel_end;      /* first byte behind the kernel and its working space */
+	const char *format;    /* what the host unpacked; NULL: nothing */
+	bool from_cache;       /* or had unpacked before */
+	bool moved;            /* to a random virtual address */
 	gpa_t initrd_max;      /* last address the kernel accepts for the initrd */
 	char why[320];         /* after a failure: one line for the user */
 };
 
 /*
- * Load `kernel` (bzImage or ELF), `initrd` and `cmdline` (either may be NULL) into
- * `m`. 0, or -1 with the reason in b->why. `rsdp` comes from acpi_write().
+ * Load what `w` says into `m`. 0, or -1 with the reason in b->why. `rsdp` comes from
+ * acpi_write().
  */
-int boot_load(struct boot *b, const struct gmem *m, const char *kernel, const char *initrd,
-	      const char *cmdline, gpa_t rsdp, struct boot_entry *entry);
+int boot_load(struct boot *b, const struct gmem *m, const struct boot_want *w, gpa_t rsdp,
+	      struct boot_entry *entry);
 
 /* GDT and 1:1 page tables at their places of vmm/layout.h. 0 or -EFAULT. */
 int boot_tables_write(const struct gmem *m);
@@ -78,9 +98,9 @@ int boot_range(struct boot *b, gpa_t gpa, uint64_t size);
 /* Check that low RAM reaches up to `end`, else say how much it takes. 0 or -1. */
 int boot_room(struct boot *b, gpa_t end);
 
-/* Place initrd (NULL: none) and command line; fills b->info. */
-int boot_load_initrd(struct boot *b, const char *path);
-int boot_load_cmdline(struct boot *b, const char *cmdline, uint32_t max);
+/* Place initrd and command line, `max` bytes of it at most; fills b->info. */
+int boot_load_initrd(struct boot *b);
+int boot_load_cmdline(struct boot *b, uint32_t max);
 
 /* What `head`, the first `len` bytes of a file that is no kernel, looks like; a phrase
  * that goes on after "FILE: ". NULL: no idea. */
@@ -88,7 +108,12 @@ const char *boot_identify(const uint8_t *head, size_t len);
 
 /* The two formats. `head` is the first `len` bytes of the file. */
 bool linux_is_bzimage(const uint8_t *head, size_t len);
-int linux_load(struct boot *b, const char *initrd, const char *cmdline, struct boot_entry *entry);
-int elf_load(struct boot *b, const char *initrd, const char *cmdline, struct boot_entry *entry);
+int linux_load(struct boot *b, struct boot_entry *entry);
+int elf_load(struct boot *b, struct boot_entry *entry);
+
+/* Where an ELF kernel is entered: as its PVH note says, or in 64-bit mode by Linux's protocol. */
+enum elf_entry { ELF_ENTRY_PVH, ELF_ENTRY_64 };
+/* The segments of b->kernel to their places in RAM, and the entry. 0 or -1 (boot_fail). */
+int elf_place(struct boot *b, enum elf_entry how, gpa_t *ip);
 
 #endif

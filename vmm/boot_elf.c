@@ -3,7 +3,8 @@
  * boot_elf.c: an uncompressed ELF kernel (vmlinux) by its PVH note: segments go to
  * their physical addresses, and the vCPU starts in 32-bit mode at the address in the
  * note (Xen's x86 "direct boot ABI", XEN_ELFNOTE_PHYS32_ENTRY), which spares the
- * guest the unpacking of a bzImage. libelf does the parsing.
+ * guest the unpacking of a bzImage. Out of a bzImage (boot_packed.c) it starts in 64-bit
+ * mode at the ELF file's own entry. libelf does the parsing.
  */
 #include "vmm/boot.h"
 
@@ -52,6 +53,8 @@ static int elf_measure_segment(struct boot *b, Elf *e, const GElf_Phdr *p, uint6
 				 "is damaged: a segment larger in the file than in memory");
 	if (boot_range(b, p->p_paddr, p->p_memsz) < 0)
 		return -1;
+	if (!b->kernel_base || p->p_paddr < b->kernel_base)
+		b->kernel_base = p->p_paddr;
 	if (p->p_paddr + p->p_memsz > b->kernel_end)
 		b->kernel_end = p->p_paddr + p->p_memsz;
 	return 0;
@@ -117,39 +120,66 @@ static int elf_each_segment(struct boot *b, Elf *e, uint64_t *entry,
 	return 0;
 }
 
-static int elf_load_open(struct boot *b, Elf *e, uint64_t *entry)
+/* The address in the PVH note, which is looked for before anything is loaded. */
+static int elf_find_pvh(struct boot *b, Elf *e, uint64_t *entry)
 {
-	if (elf_check_header(b, e) < 0 || elf_each_segment(b, e, entry, elf_scan_notes) < 0)
+	if (elf_each_segment(b, e, entry, elf_scan_notes) < 0)
 		return -1;
-	if (!*entry)
-		return boot_fail(
-			b, &b->kernel,
-			"is an ELF file without a PVH entry note: not a kernel, or one built "
-			"without CONFIG_PVH (then use its bzImage)");
-	if (elf_each_segment(b, e, entry, elf_measure_segment) < 0)
+	if (*entry)
+		return 0;
+	return boot_fail(b, &b->kernel,
+			 "is an ELF file without a PVH entry note: not a kernel, or one built "
+			 "without CONFIG_PVH (then use its bzImage)");
+}
+
+static int elf_find_entry(struct boot *b, Elf *e, enum elf_entry how, uint64_t *entry)
+{
+	GElf_Ehdr h;
+
+	*entry = 0;
+	if (elf_check_header(b, e) < 0)
+		return -1;
+	if (how == ELF_ENTRY_PVH)
+		return elf_find_pvh(b, e, entry);
+	gelf_getehdr(e, &h);
+	*entry = h.e_entry;
+	return 0;
+}
+
+static int elf_place_open(struct boot *b, Elf *e, enum elf_entry how, uint64_t *entry)
+{
+	if (elf_find_entry(b, e, how, entry) < 0 ||
+	    elf_each_segment(b, e, entry, elf_measure_segment) < 0)
 		return -1;
 	if (*entry < RAM_1M || *entry >= b->kernel_end)
 		return boot_fail(b, &b->kernel,
-				 "is damaged: PVH entry %#" PRIx64 " outside its segments", *entry);
+				 "is damaged: %sentry %#" PRIx64 " outside its segments",
+				 how == ELF_ENTRY_PVH ? "PVH " : "", *entry);
 	if (boot_room(b, b->kernel_end) < 0)
 		return -1;
 	return elf_each_segment(b, e, entry, elf_load_segment);
 }
 
-int elf_load(struct boot *b, const char *initrd, const char *cmdline, struct boot_entry *entry)
+int elf_place(struct boot *b, enum elf_entry how, gpa_t *ip)
 {
-	uint64_t ip = 0;
 	Elf *e;
 	int err;
 
 	elf_version(EV_CURRENT);
 	e = elf_begin(b->kernel.fd, ELF_C_READ, NULL);
-	err = e ? elf_load_open(b, e, &ip)
+	err = e ? elf_place_open(b, e, how, ip)
 		: boot_fail(b, &b->kernel, "is a damaged ELF file: %s", elf_errmsg(-1));
 	elf_end(e);
+	return err;
+}
+
+int elf_load(struct boot *b, struct boot_entry *entry)
+{
+	gpa_t ip;
+
 	b->initrd_max = PVH_INITRD_MAX;
-	if (err || boot_load_initrd(b, initrd) < 0 ||
-	    boot_load_cmdline(b, cmdline, PVH_CMDLINE_MAX) < 0)
+	if (elf_place(b, ELF_ENTRY_PVH, &ip) < 0 || boot_load_initrd(b) < 0 ||
+	    boot_load_cmdline(b, PVH_CMDLINE_MAX) < 0)
 		return -1;
 	if (pvh_start_info_write(b->mem, &b->info) < 0)
 		return boot_fail(b, &b->kernel, "the guest has no RAM for PVH start info");
@@ -159,13 +189,17 @@ int elf_load(struct boot *b, const char *initrd, const char *cmdline, struct boo
 
 #else
 
-int elf_load(struct boot *b, const char *initrd, const char *cmdline, struct boot_entry *entry)
+int elf_place(struct boot *b, enum elf_entry how, gpa_t *ip)
 {
-	(void)initrd;
-	(void)cmdline;
-	(void)entry;
+	(void)how;
+	(void)ip;
 	return boot_fail(b, &b->kernel,
 			 "is an ELF file, and this duet was built without libelf: use a bzImage");
+}
+
+int elf_load(struct boot *b, struct boot_entry *entry)
+{
+	return elf_place(b, ELF_ENTRY_PVH, &entry->ip);
 }
 
 #endif

@@ -6,10 +6,10 @@
  *            header at 0x1f1                          -> pref_address in RAM
  *
  * The kernel's first 512 bytes are its 32-bit entry; the 64-bit one follows. It
- * unpacks itself within [pref_address, pref_address + init_size).
+ * unpacks itself within [pref_address, pref_address + init_size), unless that was
+ * done for it (boot_packed.c): then the kernel proper begins, with the same parameters.
  */
-#include "vmm/boot.h"
-
+#include "vmm/boot_packed.h"
 #include "vmm/layout.h"
 
 #include <asm/bootparam.h>
@@ -53,10 +53,15 @@ static int linux_check_header(struct boot *b, const struct setup_header *h)
 	return 0;
 }
 
-/* Copy the protected-mode part to its place. */
-static int linux_load_payload(struct boot *b, const struct setup_header *h)
+/* Where the protected-mode part begins in the file. */
+static uint64_t linux_setup_size(const struct setup_header *h)
 {
-	uint64_t setup = (1 + (h->setup_sects ? h->setup_sects : LINUX_SETUP_SECTS)) * LINUX_SECTOR;
+	return (1 + (h->setup_sects ? h->setup_sects : LINUX_SETUP_SECTS)) * LINUX_SECTOR;
+}
+
+/* Copy the protected-mode part to its place. */
+static int linux_load_packed(struct boot *b, const struct setup_header *h)
+{
 	uint64_t payload = (uint64_t)h->syssize * 16;
 	uint64_t room = h->init_size;
 
@@ -67,7 +72,24 @@ static int linux_load_payload(struct boot *b, const struct setup_header *h)
 	if (boot_range(b, h->pref_address, room) < 0 || boot_room(b, h->pref_address + room) < 0)
 		return -1;
 	b->kernel_end = h->pref_address + room;
-	return boot_read(b, &b->kernel, setup, gm_span(b->mem, h->pref_address, payload), payload);
+	return boot_read(b, &b->kernel, linux_setup_size(h),
+			 gm_span(b->mem, h->pref_address, payload), payload);
+}
+
+/* The kernel into RAM, unpacked if that is ours to do, and its entry. */
+static int linux_load_kernel(struct boot *b, struct setup_header *h, gpa_t *ip)
+{
+	int r = packed_load(b, linux_setup_size(h) + h->payload_offset, h->payload_length,
+			    h->kernel_alignment, ip, &b->moved);
+
+	if (r < 0)
+		return -1;
+	if (b->moved)
+		h->loadflags |= KASLR_FLAG; /* it goes on with what else it can randomize */
+	if (r > 0)
+		return 0;
+	*ip = h->pref_address + LINUX_ENTRY64;
+	return linux_load_packed(b, h);
 }
 
 /* The header ends where the jump at 0x200 goes to; never trust it beyond the struct. */
@@ -78,22 +100,19 @@ static size_t linux_header_size(const struct setup_header *h)
 	return MIN(end - LINUX_HEADER, sizeof(*h));
 }
 
-int linux_load(struct boot *b, const char *initrd, const char *cmdline, struct boot_entry *entry)
+int linux_load(struct boot *b, struct boot_entry *entry)
 {
 	struct setup_header h;
+	gpa_t ip;
 
 	if (boot_read(b, &b->kernel, LINUX_HEADER, &h, sizeof(h)) < 0 ||
-	    linux_check_header(b, &h) < 0 || linux_load_payload(b, &h) < 0)
+	    linux_check_header(b, &h) < 0 || linux_load_kernel(b, &h, &ip) < 0)
 		return -1;
 	b->initrd_max = h.initrd_addr_max;
-	if (boot_load_initrd(b, initrd) < 0 || boot_load_cmdline(b, cmdline, h.cmdline_size) < 0)
+	if (boot_load_initrd(b) < 0 || boot_load_cmdline(b, h.cmdline_size) < 0)
 		return -1;
 	if (boot_params_write(b->mem, &h, linux_header_size(&h), &b->info) < 0)
 		return boot_fail(b, &b->kernel, "the guest has no RAM for boot parameters");
-	*entry = (struct boot_entry){
-		.mode = BOOT_LONG64,
-		.ip = h.pref_address + LINUX_ENTRY64,
-		.arg = BOOT_PARAMS,
-	};
+	*entry = (struct boot_entry){ .mode = BOOT_LONG64, .ip = ip, .arg = BOOT_PARAMS };
 	return 0;
 }

@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -116,4 +117,17 @@ int kernel_choose(struct kernel_files *k, const char *kernel, const char *initrd
 	if (initrd)
 		k->initrd = initrd;
 	return 0;
+}
+
+bool kernel_cache(char *path, size_t len)
+{
+	const char *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+	bool usual = !xdg || *xdg != '/';
+	int n = snprintf(path, len, "%s%s", usual ? home ? home : "" : xdg, usual ? "/.cache" : "");
+
+	if (*path != '/' || (usual && !home) || n < 0 || (size_t)n + sizeof("/duet") > len)
+		return false;
+	mkdir(path, 0700); /* if it fails, so will what is made in it */
+	snprintf(path + n, len - (size_t)n, "/duet");
+	return true;
 }

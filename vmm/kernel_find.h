@@ -7,6 +7,7 @@
 #define DUET_KERNEL_FIND_H
 
 #include <limits.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 /* As --kernel: look for one. A file of that name is "./auto". */
@@ -35,5 +36,9 @@ int kernel_find(struct kernel_files *k, const char *dir, const char *release, ch
  */
 int kernel_choose(struct kernel_files *k, const char *kernel, const char *initrd, char *why,
 		  size_t len);
+
+/* Where this user's caches are (XDG Base Directory Specification), "duet" in there: its parent is
+ * made if need be. False: nowhere. */
+bool kernel_cache(char *path, size_t len);
 
 #endif

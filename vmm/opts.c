@@ -138,13 +138,15 @@ enum {
 	OPT_NO_DIR,
 	OPT_ROOT,
 	OPT_LIMIT,
-	OPT_STDIN
+	OPT_STDIN,
+	OPT_UNPACK
 };
 
 /* What `run` and `exec` share. */
 #define OPTS_MACHINE                                                                               \
 	{ "kernel", required_argument, NULL, 'k' }, { "initrd", required_argument, NULL, 'i' },    \
 		{ "append", required_argument, NULL, 'a' },                                        \
+		{ "unpack", required_argument, NULL, OPT_UNPACK },                                 \
 		{ "memory", required_argument, NULL, 'm' },                                        \
 		{ "cpus", required_argument, NULL, 'c' }, { "net", required_argument, NULL, 'n' }, \
 		{ "disk", required_argument, NULL, 'd' }, { "rng", no_argument, NULL, OPT_RNG },   \
@@ -238,6 +240,20 @@ static int opts_accounting(struct opts *o, const char *s)
 	if (!o->no_accounting && strcmp(s, "on") != 0)
 		return opts_fail(o, "--accounting %s: on or off", s);
 	return 0;
+}
+
+static int opts_unpack(struct opts *o, const char *s)
+{
+	static const char *const words[] = { [BOOT_UNPACK_AUTO] = "auto",
+					     [BOOT_UNPACK_GUEST] = "guest",
+					     [BOOT_UNPACK_HOST] = "host" };
+
+	for (unsigned i = 0; i < ARRAY_SIZE(words); i++) {
+		o->unpack = (enum boot_unpack)i;
+		if (!strcmp(s, words[i]))
+			return 0;
+	}
+	return opts_fail(o, "--unpack %s: auto, guest or host", s);
 }
 
 static int opts_sandbox(struct opts *o, const char *s)
@@ -365,6 +381,8 @@ static int opts_set(struct opts *o, int opt, const char *arg)
 		return 0;
 	case OPT_SERIAL2:
 		return opts_serial2(o, arg);
+	case OPT_UNPACK:
+		return opts_unpack(o, arg);
 	case OPT_SANDBOX:
 		return opts_sandbox(o, arg);
 	case OPT_USER:

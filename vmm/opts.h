@@ -6,6 +6,7 @@
 #ifndef DUET_OPTS_H
 #define DUET_OPTS_H
 
+#include "vmm/boot.h"
 #include "vmm/log.h"
 
 #include <limits.h>
@@ -62,6 +63,7 @@ struct opts {
 	unsigned timeout; /* s; 0: none */
 	unsigned samples; /* calibrate: of each kind */
 	const char *kernel, *initrd, *append;
+	enum boot_unpack unpack;
 	uint64_t memory; /* bytes, a multiple of 4096 */
 	unsigned cpus;
 	struct opts_nic nic[OPTS_NICS_MAX];

@@ -2,6 +2,7 @@
 /* opts_help.c: what `duet help` and `duet version` print, at most 80 columns wide. */
 #include "devices/ladder.h"
 #include "vmm/boot.h"
+#include "vmm/boot_unpack.h"
 #include "vmm/opts.h"
 #include "vmm/sandbox.h"
 #include "vmm/trace.h"
@@ -40,6 +41,9 @@ static const char help_run[] =
 	"  -i, --initrd FILE      initial RAM file system (default: none)\n"
 	"  -a, --append STR       kernel command line (default: console=ttyS0, and that a\n"
 	"                         panic ends the guest, with exit status 4)\n"
+	"      --unpack WHO       who unpacks the kernel in a bzImage: guest, host, or\n"
+	"                         auto (default): the host, if it can. What it unpacked\n"
+	"                         is kept in ~/.cache/duet\n"
 	"  -m, --memory SIZE      RAM: 512M, 4G... (default 512M, 16M to 1T)\n"
 	"  -c, --cpus N           virtual CPUs, 1 to 16 (default 1)\n"
 	"  -n, --net MODEL,BACKEND[,KEY[=VALUE]]...\n"
@@ -210,6 +214,10 @@ void opts_version(FILE *f)
 	fprintf(f, "kernels: bzImage%s\n",
 		HAVE_LIBELF ? ", ELF vmlinux (PVH)"
 			    : "; ELF vmlinux is left out of this build, which has no libelf");
+	fputs("unpacks:", f);
+	for (unsigned i = 0; unpack_built_in(i); i++)
+		fprintf(f, " %s", unpack_built_in(i));
+	fputs(unpack_built_in(0) ? "; the guest the rest\n" : " nothing, the guest does\n", f);
 	fprintf(f, "sandbox: %s%s\n", sandbox_lacking() ? "not in this build: " : "seccomp",
 		sandbox_lacking() ? sandbox_lacking() : "");
 }

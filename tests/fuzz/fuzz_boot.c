@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * fuzz_boot.c: kernel files: the input is one, or says which bytes of a good bzImage or ELF
- * kernel are others; with an initrd and a command line of any length, in little RAM or more.
+ * kernel are others, or is what a bzImage has to unpack; with an initrd and a command line of any
+ * length, in little RAM or more.
  *
  * What is accepted lies in RAM, one thing beside the other; what is refused has a reason.
  */
@@ -12,6 +13,7 @@
 #include <asm/bootparam.h>
 #include <elf.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #define RAM_MAX   (UINT64_C(64) << 20)
@@ -41,6 +43,14 @@ static void boot_once(void)
 	BUG_ON(kernel_fd < 0 || initrd_fd < 0);
 }
 
+/* Instead of libc's: the same input moves a kernel to the same address each time. */
+ssize_t getrandom(void *buf, size_t len, unsigned flags)
+{
+	(void)flags;
+	memset(buf, 5, len);
+	return (ssize_t)len;
+}
+
 /* --- files ------------------------------------------------------------------------------ */
 
 static size_t make_bzimage(uint8_t *k)
@@ -56,11 +66,23 @@ static size_t make_bzimage(uint8_t *k)
 		.xloadflags = XLF_KERNEL_64,
 		.initrd_addr_max = 0x7fffffff,
 		.cmdline_size = 2047,
+		.kernel_alignment = 2 << 20,
 		.pref_address = RAM_1M,
 		.init_size = 0x200000,
 	};
 
 	memcpy(k + HEADER_AT, &h, sizeof(h));
+	return KERNEL;
+}
+
+/* A bzImage with the rest of the input as its payload. */
+static size_t make_packed(struct fuzz_in *in, uint8_t *k)
+{
+	struct setup_header *h = (struct setup_header *)(k + HEADER_AT);
+
+	make_bzimage(k);
+	h->payload_length = (uint32_t)MIN(in->left, (size_t)(KERNEL - 1024));
+	fuzz_bytes(in, k + 1024, h->payload_length);
 	return KERNEL;
 }
 
@@ -125,6 +147,8 @@ static size_t make_kernel(struct fuzz_in *in, unsigned kind, uint8_t *k, uint64_
 	case 2:
 		len = make_elf(k);
 		break;
+	case 3:
+		return make_packed(in, k);
 	default:
 		len = MIN(in->left, (size_t)KERNEL);
 		fuzz_bytes(in, k, len);
@@ -175,6 +199,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct gmem m = { .n = 1, .size = sizes[how >> 6] };
 	struct boot_entry entry;
 	char kernel[32], initrd[32];
+	struct boot_want want = { .kernel = kernel,
+				  .initrd = how & 4 ? NULL : initrd,
+				  .cmdline = how & 8 ? NULL : cmdline };
 	struct boot b;
 
 	boot_once();
@@ -187,8 +214,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	put_file(initrd_fd, NULL, n_initrd);
 	snprintf(kernel, sizeof(kernel), "/proc/self/fd/%d", kernel_fd);
 	snprintf(initrd, sizeof(initrd), "/proc/self/fd/%d", initrd_fd);
-	if (!boot_load(&b, &m, kernel, how & 4 ? NULL : initrd, how & 8 ? NULL : cmdline, ACPI_BASE,
-		       &entry))
+	if (!boot_load(&b, &m, &want, ACPI_BASE, &entry))
 		check_loaded(&b, &m, &entry);
 	else
 		FUZZ_CHECK(b.why[0] && memchr(b.why, '\0', sizeof(b.why)), "no reason is given");
