@@ -8,6 +8,7 @@
 #include "vmm/exec.h"
 #include "vmm/log.h"
 #include "vmm/opts.h"
+#include "vmm/opts_file.h"
 #include "vmm/probe.h"
 
 #include <errno.h>
@@ -60,12 +61,14 @@ static int main_command(const struct opts *o)
 
 int main(int argc, char **argv)
 {
+	static struct opts_words words;
 	static struct opts o;
 
 	main_fill_std_fds();
 	signal(SIGPIPE, SIG_IGN); /* a reader that leaves is an error code, not our end */
 	signal(SIGXFSZ, SIG_IGN); /* so is a file that may not grow */
-	if (opts_parse(&o, argc, argv) < 0) {
+	if (opts_words(&words, argc, argv, o.why, sizeof(o.why)) < 0 ||
+	    opts_parse(&o, words.argc, words.argv) < 0) {
 		log_error("%s", o.why);
 		return o.command == OPTS_EXEC ? EXIT_EXEC : EXIT_USAGE;
 	}

@@ -34,6 +34,8 @@ static const char help_run[] =
 	"first serial port (console=ttyS0) is this terminal: Ctrl-a x quits, Ctrl-a p\n"
 	"pauses, Ctrl-a h lists the other keys.\n"
 	"\n"
+	"  @FILE                  the words in FILE in its place: options and their\n"
+	"                         values, quoted as in a shell, # comments\n"
 	"  -k, --kernel FILE      the same as KERNEL: a bzImage, or an ELF vmlinux with a\n"
 	"                         PVH note, as the distribution ships it. auto: the\n"
 	"                         one this host runs, else the newest in /boot, and the\n"
