@@ -8,6 +8,7 @@ No case needs a /dev/kvm. What a command does in a stock guest: tests/in_lab.py,
 Exit status 0: no failure.
 """
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -88,6 +89,23 @@ def no_kvm():
     need_root()
     r = cli.with_dev_kvm("mount -t tmpfs none /dev", "exec", "-k", MONITOR, "--no-dir", "true")
     expect(r, 125, "/dev/kvm", "modprobe")
+
+
+# What sets a runner up; tools/deps and make are what `make check` begins with.
+SET_UP = {"apt-get update && apt-get install -y make", "tools/deps build guest",
+          "tools/deps build lab", "make", "build/duet probe"}
+
+
+@case
+def workflow():
+    """each command of docs/ci-example.yml is one that the tests run"""
+    root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    with open(f"{root}/docs/ci-example.yml", encoding="utf-8") as f:
+        lines = re.findall(r"- run: (.*)", f.read())
+    with open(f"{root}/tests/docs-commands.txt", encoding="utf-8") as f:
+        known = {line.rstrip("\n").partition(" | ")[2] for line in f}
+    assert len(lines) > 5, lines
+    assert not set(lines) - known - SET_UP, set(lines) - known - SET_UP
 
 
 @case

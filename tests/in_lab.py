@@ -433,6 +433,21 @@ def exec_failures():
 
 
 @case
+def exec_as_in_ci():
+    """the command of docs/ci-example.yml, to the letter, on a small project"""
+    lines = re.findall(r"- run: (build/duet exec .*)", (ROOT / "docs/ci-example.yml").read_text())
+    assert len(lines) == 1, lines
+    with tempfile.TemporaryDirectory() as project:
+        script = pathlib.Path(project, "tests/run-tests")
+        script.parent.mkdir()
+        script.write_text("#!/bin/sh\nuname -r\nexit 3\n")
+        script.chmod(0o755)
+        r = subprocess.run(["sh", "-c", lines[0]], cwd=ROOT, env={**os.environ, "PROJECT": project},
+                           stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    assert r.returncode == 3 and re.fullmatch(r"\d+\.\d+\S+-amd64\n", r.stdout), r
+
+
+@case
 def exec_terminal():
     """duet exec at a terminal: a shell with a prompt, echo, job control, and the window's size"""
     console = Console("-k", GUEST / "generic/vmlinux", "--no-dir", "-a", "mitigations=off", "--", "sh",
