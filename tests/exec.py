@@ -36,6 +36,7 @@ def usage():
     failed("serial2")("--serial2", "x", "true")
     failed("timeout", "1 to")("--timeout", "soon", "true")
     failed("limit", "2G")("--limit", "3G", "true")
+    failed("/nonexistent/kernel")("-k", "/nonexistent/kernel", "--no-dir", "ls", *["@x"] * 2000)
 
 
 @case

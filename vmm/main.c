@@ -59,16 +59,26 @@ static int main_command(const struct opts *o)
 	return board_run(o);
 }
 
-int main(int argc, char **argv)
+/* The words of a command for a guest are its own, however many, and whatever they begin with. */
+static int main_parse(struct opts *o, int argc, char **argv)
 {
 	static struct opts_words words;
+
+	if (argc > 1 && !strcmp(argv[1], "exec"))
+		return opts_parse(o, argc, argv);
+	if (opts_words(&words, argc, argv, o->why, sizeof(o->why)) < 0)
+		return -1;
+	return opts_parse(o, words.argc, words.argv);
+}
+
+int main(int argc, char **argv)
+{
 	static struct opts o;
 
 	main_fill_std_fds();
 	signal(SIGPIPE, SIG_IGN); /* a reader that leaves is an error code, not our end */
 	signal(SIGXFSZ, SIG_IGN); /* so is a file that may not grow */
-	if (opts_words(&words, argc, argv, o.why, sizeof(o.why)) < 0 ||
-	    opts_parse(&o, words.argc, words.argv) < 0) {
+	if (main_parse(&o, argc, argv) < 0) {
 		log_error("%s", o.why);
 		return o.command == OPTS_EXEC ? EXIT_EXEC : EXIT_USAGE;
 	}
