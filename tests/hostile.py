@@ -22,6 +22,7 @@ import cases
 from cases import Skip, case
 
 sys.path.insert(0, str(cases.ROOT / "tools"))
+import duetlib  # noqa: E402
 import windows  # noqa: E402
 
 BUILD = os.path.abspath(os.environ.get("BUILD", "build"))
@@ -150,8 +151,8 @@ def best(card):
     """
     need_kvm()
     tap = os.geteuid() == 0 and os.path.exists("/dev/net/tun")
-    setup = "mount -t sysfs sysfs /sys && ip tuntap add tap0 mode tap && ip link set tap0 up"
-    wrap = ("unshare", "-n", "-m", "sh", "-c", f'{setup} && exec "$@"', "sh") if tap else ()
+    setup = "ip tuntap add tap0 mode tap && ip link set tap0 up"
+    wrap = ("unshare", "-n", "sh", "-c", f'{setup} && exec "$@"', "sh") if tap else ()
     with tempfile.TemporaryDirectory() as scratch:
         args = [*wrap, *argv(f"{scratch}/marks", f"attack={card} hold",
                              net=nets(card, "", "null", "tap=tap0" if tap else "null"))]
@@ -162,10 +163,7 @@ def best(card):
             os.write(vmm.stdin.fileno(), b"x")
             said += read_until(vmm.stdout, "done")
             after = threads_and_files(vmm.pid)
-            packets = int(subprocess.run(
-                ["nsenter", "-t", str(vmm.pid), "-m", "-n", "cat",
-                 "/sys/class/net/tap0/statistics/rx_packets"],
-                capture_output=True, check=True).stdout) if tap else None
+            packets = duetlib.tap_counters("tap0", vmm.pid)["rx_packets"] if tap else None
             rest, err = vmm.communicate(b"x", timeout=60)
         result = subprocess.CompletedProcess(args, vmm.returncode, said + rest.decode(),
                                              err.decode())

@@ -27,10 +27,18 @@ crowd, guests = tool("crowd"), tool("guests")
 
 def step(**more):
     """A good step, but for MORE."""
-    return {"kind": "step", "step": "link", "nic": "e1000", "rounds": 10, "busy": 10, "skipped": "",
-            "seconds": 5, "recover_ms": 20, "tests": 8, "failed": 0, "lost": 3, "others": 1,
-            "ok": True, "error": "",
+    return {"kind": "step", "step": "link", "nic": "e1000", "slot": 1, "marks": [2002, 2003],
+            "rounds": 10, "busy": 10, "skipped": "", "seconds": 5, "recover_ms": 20, "timeouts": 0,
+            "tests": 8, "failed": 0, "lost": 3, "others": 1, "ok": True, "error": "",
+            "window": rung_in_memory(),
             "process": {"fds": 38, "threads": 4, "private_kb": 900, "cpu_ms": 100}, **more}
+
+
+def rung_in_memory(ladder="best", spells=12, exits=40, kicks=900):
+    """A window in which so many doorbells were rung, and so many of them exited."""
+    return {"ns": 5e9, "stats": {"nics": [{
+        "model": "e1000", "ladder": ladder, "ram_spells": spells, "tx_kicks": kicks,
+        "registers": [{"name": "RDT", "writes": 7}, {"name": "TDT", "writes": exits}]}]}}
 
 
 def nic(name="net0", model="e1000", frames=100, **more):
@@ -82,6 +90,27 @@ def steps():
     one(stressing.complaints([{"kind": "selftest", "nic": "e1000", "mode": "offline", "rounds": 5,
                                "failed": 2, "results": "Register test 40", "ok": False,
                                "error": ""}, stats()]), "2 of 5", "Register test 40")
+
+
+@case
+def fallback():
+    """doorbells that a reset did not turn back into registers, or traffic not into memory, are told"""
+    def life(ladder="best", **counts):
+        return [step(window=rung_in_memory(ladder, **counts)), stats()]
+
+    one(stressing.complaints(life(spells=0, exits=900)), "became memory 0 times")
+    one(stressing.complaints(life(exits=0)), "0 exited")
+    one(stressing.complaints(life(ladder="worker+poll+ram", exits=900)), "0 did not")
+    assert not stressing.complaints(life(ladder="worker+poll", spells=0, exits=900))
+    one(stressing.complaints([step(window=None), stats()]), "marks")
+    assert not stressing.complaints([step(step="stats", window=None), stats()])
+
+
+@case
+def given_up():
+    """a driver that waits for the kernel's watchdog now and then is borne with, an idle card is not"""
+    assert not stressing.complaints([step(timeouts=2), stats()])
+    one(stressing.complaints([step(timeouts=3), stats()]), "3 of 10")
 
 
 @case
@@ -263,11 +292,13 @@ def guest_sums():
               {"kind": "test", "test": "udp_out", "lost": 40, "bad_bytes": 3, "bad_frames": 1, "duplicate": 5,
                "checksum_errors": 7},
               {"kind": "error", "workload": "check_tcp_in", "error": "recv: no progress"},
+              {"kind": "error", "workload": "check_udp_in", "error": "socket: Network unreachable"},
               {"kind": "end", "errors": 1}]
     with tempfile.TemporaryDirectory() as scratch:
         path = pathlib.Path(scratch, "lines")
         path.write_text("".join(json.dumps(line, separators=(",", ":")) + "\n" for line in passes))
-        assert sh(f"tally {path}") == "3 2 42 16"
+        assert sh(f"tally {path}") == "3 3 42 16"
+        assert sh(f"tally {path} 'Network unreachable'") == "3 2 42 16"
         assert sh(f"first_error {path}") == "check_tcp_in: recv: no progress"
 
 
@@ -279,6 +310,23 @@ def guest_excuses():
                         ("modules e1000.3 e1000", "sessions"),
                         ("modules virtio-net e1000", "nothing"), ("vlan e1000 e1000", "nothing")):
         assert sh(f"excused {words}") == cost, words
+
+
+@case
+def guest_patience():
+    """guest/stress takes a late answer only from a driver whose count of timeouts has grown"""
+    stubs = """
+        flows() { :; }; emit() { :; }; do_link() { :; }; ROUNDS=2 STALL=5000
+        timeouts() { cat $WORK/timeouts; }
+        answers() { [ "${2:-}" = 8000 ] || return 1; echo "$after" >$WORK/timeouts; echo 700; }
+        """
+    with tempfile.TemporaryDirectory() as scratch:
+        for after, said in ((1, "no answer within 5000 ms"), (0, "no answer within 5000 ms")):
+            pathlib.Path(scratch, "timeouts").write_text("0\n")
+            text = sh(f"WORK={scratch}; after={after}\n{stubs}\n"
+                      "disturb link e1000; echo $rounds $slowest $error")
+            # The second round's count does not grow any more.
+            assert text == (f"2 5700 round 1: {said}" if after else f"1 0 round 0: {said}"), text
 
 
 @case

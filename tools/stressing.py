@@ -7,6 +7,7 @@ Each returns sentences, one for each thing that is wrong.
 import windows
 
 LEAK_KB = 256      # what the allocator may keep for itself between two moments
+TIMEOUTS = 10      # rounds, for one in which the driver waits for the kernel's watchdog
 IDLE_PERCENT = 1   # of a processor, for a thread of the VMM that has nothing to do
 
 
@@ -20,6 +21,9 @@ def step_complaints(events):
     for event in of_kind(events, "step"):
         if not event["ok"]:
             yield f"{event['step']} on {event['nic']}: {event['error']}"
+        elif event["timeouts"] > 1 + event["rounds"] // TIMEOUTS:
+            yield (f"{event['step']} on {event['nic']}: the driver gave the card up in "
+                   f"{event['timeouts']} of {event['rounds']} rounds")
         elif not event["skipped"] and 2 * event["busy"] < event["rounds"]:
             yield (f"{event['step']} on {event['nic']}: traffic was under way in {event['busy']} "
                    f"of {event['rounds']} rounds only")
@@ -42,6 +46,35 @@ def leak_complaints(events):
     if last["private_kb"] > first["private_kb"] + LEAK_KB:
         yield (f"memory of the VMM: {first['private_kb']} KB after the first step, "
                f"{last['private_kb']} KB at the end")
+
+
+# Steps after which the driver begins anew, with rings elsewhere.
+RESETS = ("link", "ring", "mtu", "fullring", "rebind", "modules")
+
+
+def doorbells(event):
+    """A step's doorbells of its own NIC's transmit ring: times that they became memory, rung by an
+    exit, rung in memory. None where they never become memory."""
+    nic = event["window"]["stats"]["nics"][event["slot"] - 1]
+    if nic["model"] != "e1000" or not {"best", "ram"} & set(nic["ladder"].split("+")):
+        return None
+    exits = sum(row["writes"] for row in nic["registers"] if row["name"] == "TDT")
+    return nic["ram_spells"], exits, nic["tx_kicks"] - exits
+
+
+def doorbell_complaints(events):
+    """Where doorbells are memory while it is busy (rung ram), a reset has each of them exit again, and
+    traffic has them be memory again."""
+    for event in of_kind(events, "step"):
+        if event["step"] not in RESETS or event["skipped"] or not event["ok"]:
+            continue
+        if not event.get("window"):
+            yield f"{event['step']} on {event['nic']}: its marks were not taken"
+            continue
+        rung = doorbells(event)
+        if rung and min(rung) <= 0:
+            yield (f"{event['step']} on {event['nic']}: doorbells became memory {rung[0]} times, "
+                   f"{rung[1]} exited, {rung[2]} did not")
 
 
 def driver_frames(event, names):
@@ -145,6 +178,7 @@ def complaints(events, stop="poweroff"):
     broken = [event["error"] for event in of_kind(events, "broken")]
     return broken or [*step_complaints(events), *traffic_complaints(events),
                       *leak_complaints(events), *counted_complaints(events),
+                      *doorbell_complaints(events),
                       *idle_complaints(events), *stats_complaints(events, stop)]
 
 
