@@ -92,7 +92,7 @@ HOSTILE_OBJ := $(patsubst %,$(BUILD)/obj/%.o,$(basename $(wildcard guest/hostile
 PRELOAD := $(if $(STATIC)$(MUSL)$(ASAN)$(TSAN),,$(BUILD)/tests/preload/faults.so)
 CHECK_LIBS = $(shell pkg-config --libs check)
 
-.PHONY: all help install uninstall clean fmt tags lint asan tsan payloads guest-agent lab-leave tests measured \
+.PHONY: all help install uninstall deb clean fmt tags lint asan tsan payloads guest-agent lab-leave tests measured \
 	check check-unit course course-build check-rungs check-kvm check-cli check-install check-hostile check-hostfaults check-lab check-all \
 	fuzz fuzzers stress guests idle integrity compare report calibrate peers diagrams \
 	determinism regress regress-renew registers
@@ -109,7 +109,7 @@ help:
 	@echo 'make check-hostile  a guest that attacks its cards'
 	@echo 'make check-hostfaults  a host that misbehaves'
 	@echo 'make check-lab    stock guests in the lab    make install PREFIX=/usr/local'
-	@echo 'make check-all    check, and a whole Debian from a disk'
+	@echo 'make check-all    check, the package in a fresh Debian, a whole Debian from a disk'
 	@echo 'make calibrate    what each kind of exit costs, here and in the counted lab'
 	@echo 'make determinism  same input, same output?    make regress  any figure 1 % worse?'
 	@echo 'make fuzz         hostile input, 60 s for each target (T=20: 20 s)'
@@ -117,6 +117,7 @@ help:
 	@echo 'make integrity    every byte checked          make stress    drivers under stress, N=5: briefly'
 	@echo 'make guests       stock guests of many shapes  make course    exercises of docs/course'
 	@echo 'make registers    docs/e1000-registers.md    make uninstall PREFIX=/usr/local'
+	@echo 'make deb          a Debian package'
 	@echo 'make peers        duet beside QEMU           make diagrams  docs/img, out of traces'
 	@echo 'make idle         what an idle guest costs'
 
@@ -294,6 +295,7 @@ check:
 # What takes minutes more than check.
 check-all: check
 	$(Q)tools/deps debian
+	$(Q)BUILD=$(BUILD) tests/deb.sh $(VERSION)-1
 	$(Q)tools/mkdebian >/dev/null
 	$(Q)tests/lab.sh debian
 
@@ -374,6 +376,12 @@ install: all
 uninstall:
 	rm -f $(addprefix $(DESTDIR)$(PREFIX)/,bin/duet share/man/man1/duet.1 share/bash-completion/completions/duet)
 	rm -rf $(DESTDIR)$(DOC)
+
+# DEB=0.1.0-2: another version.
+DEB ?= $(VERSION)-1
+deb: all
+	$(Q)tools/deps deb
+	$(Q)BUILD=$(BUILD) tools/mkdeb $(DEB)
 
 clean:
 	rm -rf build

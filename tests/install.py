@@ -122,6 +122,37 @@ def text_stays_text():
     assert mkman.plain(".Sh no") == "\\&.Sh no" and mkman.plain("a\\b") == "a\\eb"
 
 
+@case
+def package():
+    """deb: control says what it needs, and the same tree gives the same package twice"""
+    if not shutil.which("dpkg-shlibdeps"):
+        raise Skip("dpkg-dev is not installed")
+    made = []
+    for _ in range(2):
+        done = subprocess.run([ROOT / "tools/mkdeb", "7.0-1"], capture_output=True, text=True,
+                              env={**os.environ, "BUILD": str(DUET.parent)}, check=True)
+        made.append(pathlib.Path(done.stdout.strip()).read_bytes())
+    deb = done.stdout.strip()
+    fields, names = (subprocess.run(["dpkg-deb", what, deb], capture_output=True, text=True,
+                                    check=True).stdout for what in ("-f", "-c"))
+    os.unlink(deb)
+    assert made[0] == made[1]
+    assert "\nVersion: 7.0-1\n" in fields and "Recommends: passt\n" in fields, fields
+    needs = re.search("^Depends: (.*)$", fields, re.M).group(1)
+    assert all(name in needs for name in ("libc6 ", "libelf1 ", "libseccomp2 ")), needs
+    for name in ("bin/duet", "share/man/man1/duet.1.gz", "share/doc/duet/copyright",
+                 "share/doc/duet/changelog.Debian.gz", "share/bash-completion/completions/duet"):
+        assert f" ./usr/{name}\n" in names and "./usr/local" not in names, names
+    assert len(re.findall(" root/root ", names)) == len(names.splitlines()), names
+
+
+@case
+def package_of_no_version():
+    """deb: a version that Debian would not take is refused with status 2"""
+    done = subprocess.run([ROOT / "tools/mkdeb", "v1"], capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and "0.1.0-1" in done.stderr, done
+
+
 def complete(*words):
     """What bash offers for the last of WORDS after duet."""
     script = ('. "$0"; compopt() { :; }; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); '
