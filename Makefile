@@ -365,7 +365,7 @@ tags:
 
 PREFIX ?= /usr/local
 DOC    := $(PREFIX)/share/doc/duet
-PAGES  := LICENSE README.md $(shell find docs -name '*.md' -o -name '*.svg' -o -path 'docs/course/*.[ch]')
+PAGES  := LICENSE README.md $(shell find docs -name '*.md' -o -name '*.svg' -o -name '*.yml' -o -path 'docs/course/*.[ch]')
 install: all
 	$(Q)tools/mkman $(BUILD)/duet docs/duet.1.in $(DOC) >$(BUILD)/duet.1
 	install -D -m 755 $(BUILD)/duet $(DESTDIR)$(PREFIX)/bin/duet
