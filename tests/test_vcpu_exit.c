@@ -433,6 +433,15 @@ START_TEST(report_adds_up_to_the_moment_it_is_of)
 	ck_assert_uint_le(r.kvm - acct_ns(599), 2); /* the clocks' ratio is measured each time */
 	ck_assert_uint_le(r.pending - acct_ns(399), 2);
 	ck_assert_uint_eq(r.handler + r.wait, 0);
+	/* It has gone on since, for 20 ms: nothing of that is beyond its wall time. */
+	vcpu_time_handled(&cpu, KVM_EXIT_IO, 0);
+	r = vcpu_report(&cpu, &now);
+	ck_assert_uint_ge(r.wall, 20000000);
+	ck_assert_uint_le(r.kvm + r.handler + r.pending, r.wall + 1000000);
+	vcpu_time_end(&cpu);
+	r = vcpu_report(&cpu, &now);
+	ck_assert_uint_eq(r.pending, 0);
+	ck_assert_uint_ge(r.kvm + r.handler + 1000000, r.wall);
 	fake_machine_free(f);
 }
 END_TEST

@@ -7,10 +7,11 @@
  *
  * so the pieces of a thread's life touch, and add up to it.
  */
-#include "vmm/loop.h"
 #include "vmm/vcpu.h"
 
 #include <inttypes.h>
+
+#define REPORT_TRIES 8 /* then its pieces may be some turns apart */
 
 void vcpu_time_start(struct vcpu *c)
 {
@@ -22,9 +23,12 @@ void vcpu_time_start(struct vcpu *c)
 	c->mark = now.ticks;
 }
 
+/* Its life ends with its last turn: what comes after that is in no account. */
 void vcpu_time_end(struct vcpu *c)
 {
-	c->end_ns = loop_now();
+	struct acct_moment now = acct_moment();
+
+	c->end_ns = now.ns - acct_ns(acct_span(counter_get(&c->mark), now.ticks));
 	cputime_end(&c->cpu);
 }
 
@@ -64,22 +68,49 @@ static const char *vcpu_reason(unsigned reason, char number[16])
 	return vcpu_exit_name(reason) ? vcpu_exit_name(reason) : number;
 }
 
-struct vcpu_report vcpu_report(const struct vcpu *c, const struct acct_moment *now)
+/* Ticks, over all reasons. */
+static struct vcpu_report vcpu_pieces(const struct vcpu *c)
 {
-	uint64_t end = counter_get(&c->end_ns), mark = counter_get(&c->mark);
-	uint64_t start = counter_get(&c->start_ns);
 	struct vcpu_report r = { .kvm = 0 };
 
 	for (unsigned i = 0; i < VCPU_EXITS; i++) {
 		r.exits += counter_get(&c->exits[i]);
-		r.kvm += acct_ns(counter_get(&c->time[i].kvm));
-		r.handler += acct_ns(counter_get(&c->time[i].handler));
-		r.wait += acct_ns(counter_get(&c->time[i].wait));
+		r.kvm += counter_get(&c->time[i].kvm);
+		r.handler += counter_get(&c->time[i].handler);
+		r.wait += counter_get(&c->time[i].wait);
 	}
+	return r;
+}
+
+/* Pieces that belong together, and up to when they are: of a thread that runs meanwhile. */
+static uint64_t vcpu_snapshot(const struct vcpu *c, struct vcpu_report *r)
+{
+	uint64_t mark;
+	unsigned tries = 0;
+
+	do {
+		mark = counter_get(&c->mark);
+		*r = vcpu_pieces(c);
+	} while (mark != counter_get(&c->mark) && tries++ < REPORT_TRIES);
+	return mark;
+}
+
+struct vcpu_report vcpu_report(const struct vcpu *c, const struct acct_moment *now)
+{
+	uint64_t start = counter_get(&c->start_ns), end = counter_get(&c->end_ns);
+	struct acct_moment at = *now;
+	struct vcpu_report r;
+	uint64_t mark = vcpu_snapshot(c, &r);
+
+	if (mark > at.ticks) /* it has gone on since: so does its report */
+		at = acct_moment();
+	r.kvm = acct_ns(r.kvm);
+	r.handler = acct_ns(r.handler);
+	r.wait = acct_ns(r.wait);
 	if (start)
-		r.wall = (end ? end : now->ns) - start;
+		r.wall = (end ? end : at.ns) - start;
 	if (start && !end)
-		r.pending = acct_ns(acct_span(mark, now->ticks));
+		r.pending = acct_ns(acct_span(mark, at.ticks));
 	return r;
 }
 
