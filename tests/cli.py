@@ -111,7 +111,7 @@ def help_is_complete():
         assert max(len(line) for line in said.splitlines()) <= 80, "a line is over 80 columns"
     for option in ("kernel", "initrd", "append", "unpack", "memory", "cpus", "net", "disk", "rng",
                    "stats", "marks", "trace", "serial2", "user", "chroot", "sandbox",
-                   "log-level", "help", "version"):
+                   "log-level", "dry-run", "help", "version"):
         expect(run("run", "--help"), 0, "--" + option)
 
 
@@ -256,6 +256,137 @@ def initrd_files():
     big = scratch("big")
     os.truncate(big, 200 << 20)
     expect(boot("-i", big), 2, "big", "200", "64")
+
+
+# --- what would be started -----------------------------------------------------------------
+
+def dry_run(*args):
+    """Run duet --dry-run, where that can be arranged without /dev/kvm."""
+    args = ("run", *args, "--dry-run")
+    return run(*args) if os.geteuid() else with_dev_kvm("mount -t tmpfs none /dev", *args)
+
+
+def elf_end(path):
+    """The first address behind the segments of a 64-bit ELF file."""
+    elf = open(path, "rb").read()
+    first, size, count = *struct.unpack_from("<Q", elf, 32), *struct.unpack_from("<HH", elf, 54)
+    heads = [struct.unpack_from("<II6Q", elf, first + i * size) for i in range(count)]
+    return max(head[4] + head[6] for head in heads if head[0] == 1)
+
+
+@case
+def dry_run_of_all_devices():
+    """--dry-run prints the machine, without KVM, and opens, makes and changes nothing"""
+    disk, marks = scratch("dry.img", b"x" * 8192), scratch("dry.marks", b"kept")
+    r = dry_run(MONITOR, "-m", "64M", "-c", "2", "-n", "e1000,tap=tap0,itr=off,poll=off,"
+                "coalesced=off,ram=off", "-n", f"virtio,listen={SCRATCH}/wire,ladder=qemu,mtu=9000,"
+                f"pcap={SCRATCH}/dry.pcap", "-d", f"{disk},ro", "--rng", "-a", "quiet",
+                "--stats", f"{SCRATCH}/dry.json", "--marks", marks, "--sandbox", "off",
+                "--timeout", "5", "--serial2", f"{SCRATCH}/dry.ttyS1")
+    expect(r, 0)
+    assert r.stdout == f"""\
+kernel     {MONITOR}
+  file     ELF, {os.path.getsize(MONITOR)} bytes
+  entry    0x100000, 32 bits, by its PVH note
+  needs    RAM up to {elf_end(MONITOR):#x} to start
+initrd     none
+cmdline    quiet
+cpus       2
+memory     65536 KiB
+  e820     0x000000000-0x00009fbff RAM
+  e820     0x00009fc00-0x00009ffff reserved
+  e820     0x0000e0000-0x0000fffff reserved
+  e820     0x000100000-0x003ffffff RAM
+ttyS0      port 0x3f8, GSI 4, stdin and stdout
+ttyS1      port 0x2f8, GSI 3, {SCRATCH}/dry.ttyS1
+00:00.0    8086:0d57, host bridge
+00:01.0    8086:100e, net0: e1000
+  BAR0     memory 0xc0000000-0xc001ffff
+  BAR2     ports 0x1000-0x1007
+  INTA#    GSI 17
+  MAC      52:54:00:12:34:56
+  ladder   offload-tx+offload-rx+zero-copy+worker+kick
+  backend  tap tap0
+00:02.0    1af4:1041, net1: virtio
+  BAR0     memory 0xc0020000-0xc0023fff
+  BAR1     memory 0xc0024000-0xc0024fff
+  INTA#    GSI 18
+  MSI-X    4 messages
+  MAC      52:54:00:12:34:57
+  MTU      9000
+  ladder   qemu
+  backend  listen {SCRATCH}/wire
+  pcap     {SCRATCH}/dry.pcap
+00:10.0    1af4:1042, disk0: virtio-blk
+  BAR0     memory 0xc0028000-0xc002bfff
+  BAR1     memory 0xc002c000-0xc002cfff
+  INTA#    GSI 16
+  MSI-X    2 messages
+  file     {disk}
+  size     8192 bytes, read-only
+00:1f.0    1af4:1044, virtio-rng
+  BAR0     memory 0xc0030000-0xc0033fff
+  BAR1     memory 0xc0034000-0xc0034fff
+  INTA#    GSI 23
+  MSI-X    2 messages
+stats      {SCRATCH}/dry.json
+marks      {marks}
+accounting on
+sandbox    off
+timeout    5 s
+""", r.stdout
+    assert not r.stderr, r.stderr
+    for name in ("wire", "dry.pcap", "dry.json", "dry.ttyS1"):
+        assert not os.path.exists(f"{SCRATCH}/{name}"), name
+    assert open(marks, encoding="ascii").read() == "kept"
+
+
+@case
+def dry_run_of_a_bzimage():
+    """--dry-run of a bzImage: who unpacks it, where it begins, where the initrd is"""
+    bz = bytearray(0x1000)
+    bz[0x1f1] = 1
+    bz[0x202:0x206] = b"HdrS"
+    for form, at, value in (("I", 0x1f4, 0xc0), ("H", 0x1fe, 0xaa55), ("H", 0x200, 0x66eb),
+                            ("H", 0x206, 0x20f), ("B", 0x211, 1), ("I", 0x22c, 0x7fffffff),
+                            ("H", 0x236, 1), ("I", 0x238, 255), ("Q", 0x258, 0x1000000),
+                            ("I", 0x260, 0x200000)):
+        struct.pack_into("<" + form, bz, at, value)
+    kernel, initrd = scratch("dry.bz", bz), scratch("dry.initrd", b"x" * 5000)
+    said = expect(dry_run(kernel, "-i", initrd, "-m", "4G", "--unpack", "guest"), 0)
+    assert said.startswith(f"""\
+kernel     {kernel}
+  file     bzImage, 4096 bytes
+  unpacked by the guest
+  entry    0x1000200, 64 bits, by Linux's boot protocol
+  needs    RAM up to 0x1200000 to start
+initrd     {initrd}
+  file     5000 bytes at 0x7fffe000
+cmdline    console=ttyS0 panic=-1 reboot=panic_warm
+"""), said
+    expect(dry_run(kernel, "-m", "4G"), 0, "0x100000000-0x13fffffff RAM")
+
+
+@case
+def dry_run_refuses():
+    """--dry-run refuses what duet run would; of exec there is none"""
+    for args, words in ((["-i", "/nonexistent/initrd"], ["/nonexistent/initrd", "No such file"]),
+                        (["-d", scratch("dry.empty")], ["dry.empty", "empty"]),
+                        (["--stats", "/nonexistent/dir/file"], ["--stats", "No such file"]),
+                        (["--marks", "/"], ["--marks", "directory"]),
+                        (["--stats", ""], ["--stats", "No such file"]),
+                        (["--serial2", "fd:77"], ["fd:77"]),
+                        (["--user", "nobody-of-that-name"], ["--user"]),
+                        (["-n", "e1000,null,pcap=/nonexistent/p"], ["pcap=/nonexistent/p"])):
+        r = dry_run(MONITOR, *args)
+        expect(r, 2, *words)
+        assert not r.stdout, r.stdout
+    refused("--frob")("run", MONITOR, "--dry-run", "--frob")
+    expect(run("exec", "--dry-run", "true"), 125, "--dry-run", "duet run")
+    with open("/dev/full", "wb") as full:
+        r = subprocess.run([DUET, "run", MONITOR, "--dry-run"], stdout=full,
+                           stderr=subprocess.PIPE, text=True, check=False)
+        assert r.returncode == 3 and "stdout" in r.stderr, r.stderr
 
 
 # --- the host -------------------------------------------------------------------------

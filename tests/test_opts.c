@@ -42,7 +42,7 @@ START_TEST(run_has_defaults)
 	ck_assert_int_eq(o.sandbox, OPTS_SANDBOX_IF_BUILT_IN);
 	ck_assert(!o.user && !o.chroot);
 	ck_assert_uint_eq(o.n_disks, 0);
-	ck_assert(!o.rng);
+	ck_assert(!o.rng && !o.dry_run);
 }
 END_TEST
 
@@ -81,11 +81,11 @@ START_TEST(run_takes_every_option_in_both_forms)
 	static const char *const lines[] = {
 		"run -k K -i I -a A -m 1G -c 4 -n e1000,null --stats S --stats - --marks M "
 		"--trace net,irq --trace-file F --serial2 O --accounting off --user U --chroot C "
-		"--sandbox off -d D,ro -d E --rng -q --unpack host",
+		"--sandbox off -d D,ro -d E --rng -q --unpack host --dry-run",
 		"run --kernel K --initrd I --append A --memory 1G --cpus 4 --net e1000,null "
 		"--stats=S --marks=M --stats-table --trace=net,irq --trace-file=F --serial2=O "
 		"--accounting=off --user=U --chroot=C --sandbox=off --disk=D,ro --disk E "
-		"--rng --log-level warning --unpack=host",
+		"--rng --log-level warning --unpack=host --dry-run",
 	};
 
 	ck_assert_int_eq(parse(lines[_i]), 0);
@@ -113,6 +113,7 @@ START_TEST(run_takes_every_option_in_both_forms)
 	ck_assert(o.rng);
 	ck_assert_int_eq(o.log_level, LOG_LEVEL_WARNING);
 	ck_assert_int_eq(o.unpack, BOOT_UNPACK_HOST);
+	ck_assert(o.dry_run);
 }
 END_TEST
 
@@ -341,6 +342,8 @@ static const struct {
 	{ "exec --timeout 1h true", "--timeout 1h", "1 to 1000000" },
 	{ "exec --limit 3G true", "--limit 3G", "2G" },
 	{ "exec --limit much true", "--limit much", "2G" },
+	{ "exec --dry-run true", "--dry-run", "duet run" },
+	{ "run K --dry-run=yes", "--dry-run=yes", "--help" },
 	{ "exec --serial2 F true", "--serial2", "exec --help" },
 	{ "exec -n e1000 true", "tap=", "null" },
 	{ "run -k K --dir D", "--dir", "run --help" },

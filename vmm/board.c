@@ -218,12 +218,26 @@ static int make_sidecar(struct board *b, unsigned i, struct nic_config *cfg)
 	char why[256];
 
 	cfg->exits = b->o->nic[i].exits;
-	if (!cfg->exits)
+	if (!cfg->exits || b->o->dry_run)
 		return 0;
 	b->sidecar[i] = sidecar_new(why, sizeof(why));
 	cfg->extra = sidecar_exits;
 	cfg->extra_ctx = b->sidecar[i];
 	return b->sidecar[i] ? 0 : board_fail(EXIT_HOST, "--net exits=%u: %s", cfg->exits, why);
+}
+
+/* What a NIC sends to, or NULL and why. A dry run's goes nowhere, so that nothing is opened. */
+static struct net *make_net(struct board *b, const struct opts_nic *on, int *status)
+{
+	int err;
+	struct net *be = net_open(b->m.loop, b->o->dry_run ? "null" : on->backend, on->arg, &err);
+
+	*status = EXIT_HOST;
+	if (!be || !on->pcap[0] || b->o->dry_run || !net_capture(be, on->pcap))
+		return be;
+	net_close(be);
+	*status = EXIT_USAGE;
+	return NULL;
 }
 
 /* Slot 1 is the first NIC's, 2 the second's: names in the guest stay put. */
@@ -235,18 +249,14 @@ static int make_nic(struct board *b, unsigned i)
 	struct nic_config cfg = {
 		.name = names[i], .mtu = on->mtu, .rungs = on->rungs, .poll_us = on->poll_us
 	};
-	int err = make_sidecar(b, i, &cfg);
+	int status = make_sidecar(b, i, &cfg);
 	struct net *be;
 
-	if (err)
-		return err;
-	be = net_open(b->m.loop, on->backend, on->arg, &err);
+	if (status)
+		return status;
+	be = make_net(b, on, &status);
 	if (!be)
-		return EXIT_HOST;
-	if (on->pcap[0] && net_capture(be, on->pcap) < 0) {
-		net_close(be);
-		return EXIT_USAGE;
-	}
+		return status;
 	memcpy(cfg.mac, on->mac, sizeof(cfg.mac));
 	b->nic[i] = on->model == OPTS_E1000
 			    ? e1000_new(&b->m, b->pci, PCI_SLOT_NICS + i, &cfg, be)
@@ -300,29 +310,30 @@ static void free_vcpus(struct board *b)
  * GSI_PCI_BASE + s % GSI_PCI_NR and, if it can, messages.
  */
 static const struct board_part {
+	enum { RUN, DRY } when; /* DRY: by --dry-run, too, for it changes nothing on the host */
 	int (*make)(struct board *b);
 	void (*unmake)(struct board *b); /* also of a part half made; may be NULL */
 } board_parts[] = {
-	/*                                        where                     interrupt */
-	{ board_open_outputs, board_close_outputs }, /* files of the host                   */
-	{ board_open_disks, board_close_disks },     /* files of the host, locked           */
-	{ make_memory, free_memory },                /* 0.., RAM_HIGH_BASE..                */
-	{ board_make_kernel, NULL },                 /* ACPI, kernel, initrd in RAM         */
-	{ make_kvm, free_kvm },                      /* PICs, IOAPIC, LAPICs, PIT    GSI 0  */
-	{ make_loop, free_loop },                    /* threads "io", "watcher"             */
-	{ make_irq, free_irq },                      /* lines, messages                     */
-	{ board_make_uarts, board_free_uarts },      /* PORT_COM1..           GSI_COM1..    */
-	{ make_rtc, free_rtc },                      /* PORT_RTC              GSI_RTC       */
-	{ make_i8042, free_i8042 },                  /* PORT_I8042                          */
-	{ make_pm, free_pm },                        /* PORT_ACPI_PM          GSI_SCI       */
-	{ make_debug_exit, free_debug_exit },        /* PORT_DEBUG_EXIT                     */
-	{ make_mark, free_mark },                    /* PORT_MARK, if --marks               */
-	{ make_pci, free_pci },                      /* PORT_PCI_CONFIG                     */
-	{ make_nics, free_nics },                    /* PCI slots 1..  GSI_PCI_BASE.., MSI-X */
-	{ board_make_disks, board_free_disks },      /* PCI_SLOT_DISKS.., threads "disk0".. */
-	{ board_make_rng, board_free_rng },          /* PCI_SLOT_RNG, if --rng              */
-	{ make_vcpus, free_vcpus },                  /* threads "vcpu0"..                   */
-	{ board_make_console, board_free_console },  /* stdin to ttyS0                      */
+	/*                                             where                     interrupt */
+	{ RUN, board_open_outputs, board_close_outputs }, /* files of the host                   */
+	{ DRY, board_open_disks, board_close_disks },     /* files of the host, locked           */
+	{ DRY, make_memory, free_memory },                /* 0.., RAM_HIGH_BASE..                */
+	{ DRY, board_make_kernel, NULL },                 /* ACPI, kernel, initrd in RAM         */
+	{ RUN, make_kvm, free_kvm },                      /* PICs, IOAPIC, LAPICs, PIT    GSI 0  */
+	{ DRY, make_loop, free_loop },                    /* threads "io", "watcher"             */
+	{ RUN, make_irq, free_irq },                      /* lines, messages                     */
+	{ RUN, board_make_uarts, board_free_uarts },      /* PORT_COM1..           GSI_COM1..    */
+	{ RUN, make_rtc, free_rtc },                      /* PORT_RTC              GSI_RTC       */
+	{ RUN, make_i8042, free_i8042 },                  /* PORT_I8042                          */
+	{ RUN, make_pm, free_pm },                        /* PORT_ACPI_PM          GSI_SCI       */
+	{ RUN, make_debug_exit, free_debug_exit },        /* PORT_DEBUG_EXIT                     */
+	{ RUN, make_mark, free_mark },                    /* PORT_MARK, if --marks               */
+	{ DRY, make_pci, free_pci },                      /* PORT_PCI_CONFIG                     */
+	{ DRY, make_nics, free_nics },                    /* PCI slots 1..  GSI_PCI_BASE.., MSI-X */
+	{ DRY, board_make_disks, board_free_disks },      /* PCI_SLOT_DISKS.., threads "disk0".. */
+	{ DRY, board_make_rng, board_free_rng },          /* PCI_SLOT_RNG, if --rng              */
+	{ RUN, make_vcpus, free_vcpus },                  /* threads "vcpu0"..                   */
+	{ RUN, board_make_console, board_free_console },  /* stdin to ttyS0                      */
 };
 
 /* --- signals --------------------------------------------------------------------- */
@@ -380,8 +391,14 @@ int board_build(struct board *b, const struct opts *o)
 	b->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (b->stop_fd < 0)
 		return board_fail(EXIT_HOST, "eventfd: %s", strerror(errno));
-	while (!status && b->n_parts < ARRAY_SIZE(board_parts))
-		status = board_parts[b->n_parts++].make(b);
+	if (o->dry_run)
+		board_dry_irqs(&b->m);
+	while (!status && b->n_parts < ARRAY_SIZE(board_parts)) {
+		const struct board_part *p = &board_parts[b->n_parts++];
+
+		if (p->when == DRY || !o->dry_run)
+			status = p->make(b);
+	}
 	return status;
 }
 
@@ -390,7 +407,7 @@ void board_destroy(struct board *b)
 	while (b->n_parts) {
 		const struct board_part *p = &board_parts[--b->n_parts];
 
-		if (p->unmake)
+		if (p->unmake && (p->when == DRY || !b->o->dry_run))
 			p->unmake(b);
 	}
 	if (b->signal_fd >= 0)

@@ -39,6 +39,7 @@ struct board {
 	struct kvm kvm;
 	struct irq_kvm *irq;
 	struct kernel_files files;
+	struct boot boot; /* how they were loaded; its `want` is gone */
 	struct boot_entry entry;
 	struct vcpu vcpu[MAX_CPUS];
 	unsigned n_vcpus;
@@ -109,6 +110,8 @@ void board_free_console(struct board *b);
 
 /* The files that the user named: 0 or an exit status, with the reason logged. */
 int board_open_outputs(struct board *b);
+/* Could they be opened? Nothing is made or changed. The same answers. */
+int board_check_outputs(const struct opts *o);
 void board_close_outputs(struct board *b);
 
 /* --- board_kernel.c --- */
@@ -120,9 +123,17 @@ bool board_panicked(const struct board *b);
 
 /* --- board_confine.c --- */
 
-/* Between board_build() and board_start(), for good: give up what is no longer needed. 0 or
- * an exit status, with the reason logged. */
+/* Between board_build() and board_start(), for good: give up what is no longer needed; with
+ * --dry-run only see whether that could be asked. 0 or an exit status, with the reason logged. */
 int board_confine(const struct opts *o);
+
+/* --- board_dry.c --- */
+
+/* Build as much of the machine as touches nothing of the host, print it to stdout. As
+ * board_run(). */
+int board_dry_run(const struct opts *o);
+/* Interrupts that go nowhere, for devices to be made without KVM. */
+void board_dry_irqs(struct machine *m);
 
 /* --- board_disks.c: three parts of the board, and the disks' threads --- */
 

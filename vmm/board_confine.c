@@ -21,6 +21,8 @@ int board_confine(const struct opts *o)
 		return board_fail(EXIT_USAGE, "--user %s: %s", o->user, why);
 	if (o->sandbox == OPTS_SANDBOX_ON && lacking)
 		return board_fail(EXIT_USAGE, "--sandbox on: not in this build: %s", lacking);
+	if (o->dry_run)
+		return 0;
 	if (sandbox_drop(o->user ? &user : NULL, o->chroot, why, sizeof(why)) < 0)
 		return board_fail(EXIT_HOST, "%s", why);
 	if (o->sandbox == OPTS_SANDBOX_OFF)

@@ -22,10 +22,9 @@ int board_make_kernel(struct board *b)
 	const struct opts *o = b->o;
 	char why[700], cache[PATH_MAX];
 	struct boot_want want = { .cmdline = o->append ? o->append : CMDLINE_DEFAULT,
-				  .unpack = o->unpack,
-				  .cache = kernel_cache(cache, sizeof(cache)) ? cache : NULL };
-	struct boot boot;
+				  .unpack = o->unpack };
 	gpa_t rsdp;
+	int err;
 
 	if (!o->kernel)
 		return 0;
@@ -34,11 +33,13 @@ int board_make_kernel(struct board *b)
 	rsdp = acpi_write(&b->m.mem, o->cpus);
 	if (!rsdp)
 		return board_fail(EXIT_USAGE, "--memory: too little for the firmware's tables");
+	if (!o->dry_run && kernel_cache(cache, sizeof(cache))) /* which would make a directory */
+		want.cache = cache;
 	want.kernel = b->files.kernel;
 	want.initrd = b->files.initrd;
-	if (boot_load(&boot, &b->m.mem, &want, rsdp, &b->entry) < 0)
-		return board_fail(EXIT_USAGE, "%s", boot.why);
-	return 0;
+	err = boot_load(&b->boot, &b->m.mem, &want, rsdp, &b->entry);
+	b->boot.want = NULL;
+	return err ? board_fail(EXIT_USAGE, "%s", b->boot.why) : 0;
 }
 
 bool board_panicked(const struct board *b)

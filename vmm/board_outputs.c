@@ -6,8 +6,18 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+static int outputs_check_fd(const struct opts *o)
+{
+	if (o->serial2_fd >= 0 && fcntl(o->serial2_fd, F_GETFD) < 0)
+		return board_fail(EXIT_USAGE, "--serial2 fd:%d: no such descriptor is open",
+				  o->serial2_fd);
+	return 0;
+}
 
 int board_open_outputs(struct board *b)
 {
@@ -28,15 +38,49 @@ int board_open_outputs(struct board *b)
 		return board_fail(EXIT_USAGE, "--trace-file %s: %s", o->trace_file, strerror(-err));
 	if (o->trace)
 		trace_enable(o->trace, NULL);
-	if (o->serial2_fd >= 0 && fcntl(o->serial2_fd, F_GETFD) < 0)
-		return board_fail(EXIT_USAGE, "--serial2 fd:%d: no such descriptor is open",
-				  o->serial2_fd);
 	if (!o->serial2 || o->serial2_fd >= 0)
-		return 0;
+		return outputs_check_fd(o);
 	b->serial2_fd = open(o->serial2, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
 	if (b->serial2_fd < 0)
 		return board_fail(EXIT_USAGE, "--serial2 %s: %s", o->serial2, strerror(errno));
 	return 0;
+}
+
+/* 0 or -errno: what open() would say to a writer who makes the file if need be. */
+static int outputs_writable(const char *path)
+{
+	char dir[PATH_MAX];
+	struct stat st;
+
+	if (!stat(path, &st))
+		return S_ISDIR(st.st_mode) ? -EISDIR : access(path, W_OK) < 0 ? -errno : 0;
+	if (errno != ENOENT || !*path)
+		return -errno;
+	snprintf(dir, sizeof(dir), "%s", path); /* stat() has refused what is longer */
+	return access(dirname(dir), W_OK | X_OK) < 0 ? -errno : 0;
+}
+
+static int outputs_check(const char *option, const char *path)
+{
+	int err = path ? outputs_writable(path) : 0;
+
+	return err ? board_fail(EXIT_USAGE, "%s%s: %s", option, path, strerror(-err)) : 0;
+}
+
+int board_check_outputs(const struct opts *o)
+{
+	const char *serial2 = o->serial2_fd < 0 ? o->serial2 : NULL;
+	int status = outputs_check("--stats ", o->stats);
+
+	if (!status)
+		status = outputs_check("--marks ", o->marks);
+	if (!status)
+		status = outputs_check("--trace-file ", o->trace_file);
+	if (!status)
+		status = outputs_check("--serial2 ", serial2);
+	for (unsigned i = 0; i < o->n_nics && !status; i++)
+		status = outputs_check("pcap=", o->nic[i].pcap[0] ? o->nic[i].pcap : NULL);
+	return status ? status : outputs_check_fd(o);
 }
 
 void board_close_outputs(struct board *b)

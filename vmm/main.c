@@ -56,7 +56,7 @@ static int main_command(const struct opts *o)
 	case OPTS_RUN:
 		break;
 	}
-	return board_run(o);
+	return o->dry_run ? main_flush(board_dry_run(o)) : board_run(o);
 }
 
 /* The words of a command for a guest are its own, however many, and whatever they begin with. */

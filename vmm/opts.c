@@ -139,7 +139,8 @@ enum {
 	OPT_ROOT,
 	OPT_LIMIT,
 	OPT_STDIN,
-	OPT_UNPACK
+	OPT_UNPACK,
+	OPT_DRY_RUN
 };
 
 /* What `run` and `exec` share. */
@@ -161,6 +162,7 @@ enum {
 		{ "chroot", required_argument, NULL, OPT_CHROOT },                                 \
 		{ "log-level", required_argument, NULL, OPT_LOG_LEVEL },                           \
 		{ "timeout", required_argument, NULL, OPT_TIMEOUT },                               \
+		{ "dry-run", no_argument, NULL, OPT_DRY_RUN },                                     \
 		{ "quiet", no_argument, NULL, 'q' }, { "help", no_argument, NULL, 'h' },           \
 	{                                                                                          \
 		"version", no_argument, NULL, 'V'                                                  \
@@ -358,6 +360,9 @@ static int opts_set(struct opts *o, int opt, const char *arg)
 	case OPT_RNG:
 		o->rng = true;
 		return 0;
+	case OPT_DRY_RUN:
+		o->dry_run = true;
+		return 0;
 	case OPT_SAMPLES:
 		return opts_samples(o, arg);
 	case OPT_STATS:
@@ -437,6 +442,10 @@ static int opts_check_exec(struct opts *o, char *const *argv)
 	o->exec.argv = argv;
 	if (!*argv)
 		return opts_fail(o, "no command; usage: duet exec [options] -- COMMAND [ARG...]");
+	if (o->dry_run)
+		return opts_fail(o,
+				 "--dry-run: not for exec, whose initrd is in no file; give duet "
+				 "run the other options");
 	if (o->trace_file && !o->trace)
 		return opts_fail(o, "--trace-file %s: nothing to write there without --trace",
 				 o->trace_file);

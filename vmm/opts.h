@@ -71,6 +71,7 @@ struct opts {
 	struct opts_disk disk[OPTS_DISKS_MAX];
 	unsigned n_disks;
 	bool rng;
+	bool dry_run;
 	const char *stats, *trace, *trace_file, *marks;
 	bool stats_table;
 	bool no_accounting;

@@ -96,6 +96,8 @@ static const char help_run[] =
 	"                         info (default) or debug; each shows those before it\n"
 	"      --timeout SECONDS  end the guest after so long, with status 124\n"
 	"  -q, --quiet            --log-level warning\n"
+	"      --dry-run          load the files, print the machine, start nothing;\n"
+	"                         needs no KVM, opens no tap or socket, writes no file\n"
 	"  -h, --help             this text\n"
 	"  -V, --version          version and what was built in\n";
 
@@ -129,7 +131,7 @@ static const char help_exec[] =
 	"      --timeout SECONDS  end the guest after so long, with status 124\n"
 	"      --log-level debug  shows the kernel's messages on stderr, too\n"
 	"\n"
-	"and what else duet run takes but --serial2.\n"
+	"and what else duet run takes but --serial2 and --dry-run.\n"
 	"\n"
 	"exit status: COMMAND's; 126 not executable, 127 not found, 128+N killed by\n"
 	"signal N; 124 timeout; 125 duet or the guest failed, or bad usage\n";
