@@ -80,7 +80,7 @@ static int linux_load_packed(struct boot *b, const struct setup_header *h)
 static int linux_load_kernel(struct boot *b, struct setup_header *h, gpa_t *ip)
 {
 	int r = packed_load(b, linux_setup_size(h) + h->payload_offset, h->payload_length,
-			    h->kernel_alignment, ip, &b->moved);
+			    h->kernel_alignment, ip);
 
 	if (r < 0)
 		return -1;

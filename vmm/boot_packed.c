@@ -72,8 +72,7 @@ out:
 }
 
 /* An ELF kernel in `fd`, `size` bytes, to its place. As packed_load(). */
-static int packed_place(struct boot *b, int fd, uint64_t size, uint32_t align, gpa_t *ip,
-			bool *moved)
+static int packed_place(struct boot *b, int fd, uint64_t size, uint32_t align, gpa_t *ip)
 {
 	struct boot_file outer = b->kernel;
 	char magic[4];
@@ -91,15 +90,14 @@ static int packed_place(struct boot *b, int fd, uint64_t size, uint32_t align, g
 	if (!err && !kaslr_forbidden(b->want->cmdline)) {
 		int r = kaslr_move(b, align);
 
-		*moved = r > 0;
+		b->moved = r > 0;
 		err = r < 0 ? -1 : 0;
 	}
 	b->kernel = outer;
 	return err ? -1 : 1;
 }
 
-static int packed_get(struct boot *b, const uint8_t *packed, size_t len, uint32_t align, gpa_t *ip,
-		      bool *moved)
+static int packed_get(struct boot *b, const uint8_t *packed, size_t len, uint32_t align, gpa_t *ip)
 {
 	const struct unpack_format *f = unpack_identify(packed, len);
 	const char *cache = b->want->cache;
@@ -122,18 +120,18 @@ static int packed_get(struct boot *b, const uint8_t *packed, size_t len, uint32_
 		if (cache)
 			cache_keep(cache, packed, len, fd, size);
 	}
-	r = packed_place(b, fd, size, align, ip, moved);
+	r = packed_place(b, fd, size, align, ip);
 	close(fd);
 	b->format = r > 0 ? f->name : NULL;
 	return r;
 }
 
-int packed_load(struct boot *b, uint64_t off, uint64_t len, uint32_t align, gpa_t *ip, bool *moved)
+int packed_load(struct boot *b, uint64_t off, uint64_t len, uint32_t align, gpa_t *ip)
 {
 	uint8_t *packed;
 	int r;
 
-	*moved = false;
+	b->moved = false;
 	if (b->want->unpack == BOOT_UNPACK_GUEST)
 		return 0;
 	if (len < PACKED_MIN || off > b->kernel.size || len > b->kernel.size - off)
@@ -143,7 +141,7 @@ int packed_load(struct boot *b, uint64_t off, uint64_t len, uint32_t align, gpa_
 		return -1;
 	r = boot_read(b, &b->kernel, off, packed, len);
 	if (!r)
-		r = packed_get(b, packed, len, align, ip, moved);
+		r = packed_get(b, packed, len, align, ip);
 	munmap(packed, len);
 	return r;
 }

@@ -12,10 +12,10 @@
  * Load the kernel that is packed at [off, off + len) of b->kernel: its segments into RAM, at
  * another virtual address than it was linked for if it can be and `cmdline` does not forbid
  * (nokaslr). `align`: what such an address is a multiple of, bytes, a power of 2.
- * 1: done, *ip is its 64-bit entry, *moved whether it is elsewhere. 0: the guest has to unpack
+ * 1: done, *ip is its 64-bit entry, b->moved whether it is elsewhere. 0: the guest has to unpack
  * it, RAM is as it was. -1: boot_fail().
  */
-int packed_load(struct boot *b, uint64_t off, uint64_t len, uint32_t align, gpa_t *ip, bool *moved);
+int packed_load(struct boot *b, uint64_t off, uint64_t len, uint32_t align, gpa_t *ip);
 
 /* --- boot_cache.c: unpacked kernels, kept in a directory --- */
 
