@@ -244,16 +244,24 @@ static int opts_accounting(struct opts *o, const char *s)
 	return 0;
 }
 
+/* Which of the `n` words that is, or -1. */
+static int opts_one_of(const char *s, const char *const *words, int n)
+{
+	while (n-- && strcmp(s, words[n]) != 0)
+		;
+	return n;
+}
+
 static int opts_unpack(struct opts *o, const char *s)
 {
 	static const char *const words[] = { [BOOT_UNPACK_AUTO] = "auto",
 					     [BOOT_UNPACK_GUEST] = "guest",
 					     [BOOT_UNPACK_HOST] = "host" };
+	int i = opts_one_of(s, words, ARRAY_SIZE(words));
 
-	for (unsigned i = 0; i < ARRAY_SIZE(words); i++) {
+	if (i >= 0) {
 		o->unpack = (enum boot_unpack)i;
-		if (!strcmp(s, words[i]))
-			return 0;
+		return 0;
 	}
 	return opts_fail(o, "--unpack %s: auto, guest or host", s);
 }
@@ -300,10 +308,9 @@ static int opts_log_level(struct opts *o, const char *s)
 		[LOG_LEVEL_INFO] = "info",
 		[LOG_LEVEL_DEBUG] = "debug",
 	};
+	int i = opts_one_of(s, names, ARRAY_SIZE(names));
 
-	for (unsigned i = 0; i < ARRAY_SIZE(names); i++) {
-		if (strcmp(s, names[i]) != 0)
-			continue;
+	if (i >= 0) {
 		o->log_level = (enum log_level)i;
 		return 0;
 	}
@@ -426,15 +433,21 @@ static int opts_bad_option(struct opts *o, int ret, int argc, char **argv)
 			 optopt && optopt < OPT_STATS && !is_long ? brief : word, o->topic);
 }
 
+/* What holds for `run` and `exec`. */
+static int opts_check_machine(struct opts *o)
+{
+	if (o->trace_file && !o->trace)
+		return opts_fail(o, "--trace-file %s: nothing to write there without --trace",
+				 o->trace_file);
+	return opts_check_nics(o);
+}
+
 static int opts_check_run(struct opts *o)
 {
 	if (!o->kernel)
 		return opts_fail(o,
 				 "no kernel; say duet run FILE, or duet run auto for this host's");
-	if (o->trace_file && !o->trace)
-		return opts_fail(o, "--trace-file %s: nothing to write there without --trace",
-				 o->trace_file);
-	return opts_check_nics(o);
+	return opts_check_machine(o);
 }
 
 static int opts_check_exec(struct opts *o, char *const *argv)
@@ -446,10 +459,7 @@ static int opts_check_exec(struct opts *o, char *const *argv)
 		return opts_fail(o,
 				 "--dry-run: not for exec, whose initrd is in no file; give duet "
 				 "run the other options");
-	if (o->trace_file && !o->trace)
-		return opts_fail(o, "--trace-file %s: nothing to write there without --trace",
-				 o->trace_file);
-	return opts_check_nics(o);
+	return opts_check_machine(o);
 }
 
 static int opts_options(struct opts *o, int argc, char **argv, const char *brief,
