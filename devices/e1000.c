@@ -269,6 +269,7 @@ void e1000_tx_run(struct e1000 *e)
 	e1000_drain(e);
 	atomic_store(&e->tx_awake, true);
 	if (!e1000_tx_on(e)) {
+		e1000_tx_remind(e);
 		e->tx_seen = e1000_tail(e, E1000_TDT);
 		atomic_store(&e->tx_awake, false); /* whoever enables it kicks */
 		return;
