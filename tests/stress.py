@@ -256,8 +256,10 @@ def shapes():
     names = [name for name, _ in wanted]
     assert wanted[0][1] == guests.DEFAULT and len(set(names)) == len(names)
     for flavour, nets in (("cloud", ["virtio"]), ("rt", ["e1000", "virtio"])):
-        words = guests.arguments({**guests.DEFAULT, "guest": flavour})
+        words = guests.arguments({**guests.DEFAULT, "guest": flavour}, 240)
         assert [words[n + 1] for n, word in enumerate(words) if word == "-n"] == nets
+    names = [name for name, _ in guests.crowd(16)]
+    assert len(set(names)) == 16
 
 
 @case
@@ -269,6 +271,11 @@ def rows():
     assert guests.row(guests.DEFAULT, good)[-6:] == ["6.1", 1, 64, "1 of 1", "10", "works"]
     bad = [{"kind": "broken", "error": "status 4\nand its console"}]
     assert guests.row(guests.DEFAULT, bad)[-3:] == ["0 of 0", "-", "status 4"]
+    small = {**guests.DEFAULT, "refused": True}
+    needs = [{"kind": "broken", "error": "status 2\nduet: k: needs 74 MiB of RAM to start"}]
+    assert guests.row(small, needs)[-1] == "refused: needs 74 MiB of RAM to start"
+    for events in (good, bad):
+        assert guests.row(small, events)[-1] == "was to be refused, and was not"
 
 
 # guest/stress without its last part, where it begins to work.
