@@ -297,7 +297,9 @@ check-all: check
 	$(Q)tools/deps debian
 	$(Q)BUILD=$(BUILD) tests/deb.sh $(VERSION)-1
 	$(Q)tools/mkdebian >/dev/null
+	$(Q)tools/mkdpdk >/dev/null
 	$(Q)tests/lab.sh debian
+	$(Q)tests/lab.sh dpdk
 
 # What the tools below boot and run.
 measured:

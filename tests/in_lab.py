@@ -387,8 +387,8 @@ def console_keys():
 def execute(*args, **kwargs):
     """duet exec with this kernel; as in traffic(), the lab may fail a guest, not a command."""
     argv = [BUILD / "duet", "exec", "-k", GUEST / "generic/vmlinux", "-a", "mitigations=off", *args]
-    kwargs.setdefault("stdin", subprocess.DEVNULL)
-    return subprocess.run(argv, capture_output=True, timeout=240, check=False, **kwargs)
+    kwargs = {"stdin": subprocess.DEVNULL, "timeout": 240, **kwargs}
+    return subprocess.run(argv, capture_output=True, check=False, **kwargs)
 
 
 @case
@@ -520,6 +520,33 @@ def debian():
         assert note == "42\n", f"note {note!r}"
     finally:
         disk.unlink(missing_ok=True)
+
+
+# Both cards away from the kernel; each port's burst of frames goes round and round.
+TESTPMD = r"""
+chmod 755 /
+echo 128 >/proc/sys/vm/nr_hugepages
+for id in '8086 100e' '1af4 1041'; do echo $id >/sys/bus/pci/drivers/uio_pci_generic/new_id; done
+(sleep 12; echo) | dpdk-testpmd --in-memory -l 0-1 -- --tx-first --port-topology=loop \
+    --total-num-mbufs=4096 --no-lsc-interrupt
+"""
+
+
+@long_case
+def dpdk():
+    """drivers that are not Linux's: DPDK's of both cards, by polling, from a program in the guest"""
+    with tempfile.TemporaryDirectory() as scratch:
+        stats = pathlib.Path(scratch, "stats")
+        r = execute("--no-dir", "--root", BUILD / "dpdk/root", "-c", "2", "-m", "1G", "--stats", stats,
+                    "-n", "e1000,loop", "-n", "virtio,loop", "--", "sh", "-c", TESTPMD, timeout=900)
+        said = r.stdout.decode() + r.stderr.decode()
+        nics = json.loads(stats.read_text())["nics"]
+    for driver in ("net_e1000_em", "net_virtio"):
+        assert f"Probe PCI driver: {driver}" in said, said
+    ports = re.findall(r"RX-packets: (\d+) .*\n.*TX-packets: (\d+) ", said)
+    assert r.returncode == 0 and len(ports) >= 2, said
+    assert all(int(rx) >= 32 and int(tx) >= 64 for rx, tx in ports[:2]), ports
+    assert not any(nic["guest_faults"] for nic in nics), nics
 
 
 def main():

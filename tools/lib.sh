@@ -16,6 +16,8 @@ STRESS_MODULES=('?8021q')
 # With disks (tools/mkguest --disks). ext4 asks for crc32c by that name, which no list of
 # dependencies knows.
 DISK_MODULES=('?crc32c_generic' '?virtio_blk' '?ext4' '?virtio_rng')
+# By these a program in a guest drives a card itself (tools/mkdpdk).
+UIO_MODULES=('?uio_pci_generic')
 # The lab cannot start without these.
 LAB_MODULES=(virtio_pci virtio_console 9pnet_virtio 9p overlay kvm_amd)
 # The counted lab neither; it loads nothing later.
