@@ -46,13 +46,26 @@ static bool msix_routed(struct msix *x, unsigned i)
 	return !err;
 }
 
-/* Something changed for entry `i`: bring its route up to date, send what waited. */
+static void msix_sender_tell(struct msix_sender *s, int fd)
+{
+	if (s->fd != fd)
+		s->use(s, fd);
+	s->fd = fd;
+}
+
+/* Something changed for entry `i`: bring its route up to date, send what waited. Others send
+ * after that, so that they do not overtake it. */
 static void msix_settle(struct msix *x, unsigned i)
 {
-	if (!msix_unmasked(x, i) || !msix_routed(x, i) || !(x->pending & BIT(i)))
-		return;
-	x->pending &= ~BIT(i);
-	msi_fire(x->vec[i]);
+	bool on = msix_unmasked(x, i) && msix_routed(x, i);
+
+	if (on && (x->pending & BIT(i))) {
+		x->pending &= ~BIT(i);
+		msi_fire(x->vec[i]);
+	}
+	for (struct msix_sender *s = x->senders; s; s = s->next)
+		if (s->entry == i)
+			msix_sender_tell(s, on ? msi_fd(x->vec[i]) : -1);
 }
 
 static uint32_t *msix_word(struct msix_entry *e, unsigned word)
@@ -200,6 +213,25 @@ void msix_fire(struct msix *x, unsigned i)
 		x->pending |= BIT(i);
 		msix_settle(x, i);
 	}
+	pthread_mutex_unlock(&x->lock);
+}
+
+void msix_sender_add(struct msix *x, struct msix_sender *s)
+{
+	s->fd = -1;
+	s->entry = x->n;
+	s->next = x->senders;
+	x->senders = s;
+}
+
+void msix_sender_move(struct msix *x, struct msix_sender *s, unsigned entry)
+{
+	pthread_mutex_lock(&x->lock);
+	s->entry = entry;
+	if (entry < x->n)
+		msix_settle(x, entry);
+	else
+		msix_sender_tell(s, -1);
 	pthread_mutex_unlock(&x->lock);
 }
 

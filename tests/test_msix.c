@@ -270,6 +270,62 @@ START_TEST(disabled_function_sends_nothing_and_forgets)
 }
 END_TEST
 
+static int sender_fd[2];
+
+static void sender_use(struct msix_sender *s, int fd)
+{
+	sender_fd[s->next ? 1 : 0] = fd; /* the last one added has a next */
+}
+
+START_TEST(others_send_only_while_the_entry_may_deliver)
+{
+	setup();
+	struct msix_sender s[] = { { .use = sender_use }, { .use = sender_use } };
+
+	program(1);
+	for (unsigned i = 0; i < 2; i++) {
+		sender_fd[i] = -1;
+		msix_sender_add(&t.msix, &s[i]);
+		msix_sender_move(&t.msix, &s[i], 1);
+		ck_assert_int_eq(sender_fd[i], f->msi[1].fd);
+	}
+	mask(1, true);
+	ck_assert_int_eq(sender_fd[0], -1);
+	ck_assert_int_eq(sender_fd[1], -1);
+	mask(1, false);
+	ck_assert_int_eq(sender_fd[1], f->msi[1].fd);
+	control(PCI_MSIX_FLAGS_ENABLE | PCI_MSIX_FLAGS_MASKALL);
+	ck_assert_int_eq(sender_fd[0], -1);
+	control(PCI_MSIX_FLAGS_ENABLE);
+	ck_assert_int_eq(sender_fd[0], f->msi[1].fd);
+	control(0);
+	ck_assert_int_eq(sender_fd[0], -1);
+	program(2);
+	msix_sender_move(&t.msix, &s[0], 2);
+	ck_assert_int_eq(sender_fd[0], f->msi[2].fd);
+	ck_assert_int_eq(sender_fd[1], f->msi[1].fd);
+	msix_sender_move(&t.msix, &s[0], ENTRIES);
+	ck_assert_int_eq(sender_fd[0], -1);
+	teardown();
+}
+END_TEST
+
+START_TEST(others_do_not_send_what_the_host_cannot_route)
+{
+	setup();
+	static const struct msi_ops refusing = { .route = refuse_route, .fire = count_fire };
+	struct msix_sender s = { .use = sender_use };
+
+	f->msi[1].vec.ops = &refusing;
+	program(1);
+	sender_fd[0] = -1;
+	msix_sender_add(&t.msix, &s);
+	msix_sender_move(&t.msix, &s, 1);
+	ck_assert_int_eq(sender_fd[0], -1);
+	teardown();
+}
+END_TEST
+
 START_TEST(entry_out_of_range_is_ignored)
 {
 	setup();
@@ -327,6 +383,8 @@ static const struct test_entry tests[] = {
 	T(route_is_told_once_per_change),
 	T(refused_route_keeps_the_message_pending),
 	T(disabled_function_sends_nothing_and_forgets),
+	T(others_send_only_while_the_entry_may_deliver),
+	T(others_do_not_send_what_the_host_cannot_route),
 	T(entry_out_of_range_is_ignored),
 	T(unrelated_config_writes_change_nothing),
 	T(router_without_vectors_fails_init),

@@ -73,6 +73,8 @@ struct msi_ops {
 	int (*route)(struct msi_vec *v, uint64_t addr, uint32_t data);
 	/* Send it once. Any thread, never blocks; without a route it does nothing. */
 	void (*fire)(struct msi_vec *v);
+	/* An eventfd; whoever signals it fires. NULL: there is none. */
+	int (*fd)(struct msi_vec *v);
 };
 
 /* Hands out vectors at set-up time; they live as long as the machine. */
@@ -88,6 +90,12 @@ static inline int msi_route(struct msi_vec *v, uint64_t addr, uint32_t data)
 static inline void msi_fire(struct msi_vec *v)
 {
 	v->ops->fire(v);
+}
+
+/* The vector's, or -1. */
+static inline int msi_fd(struct msi_vec *v)
+{
+	return v->ops->fd ? v->ops->fd(v) : -1;
 }
 
 #endif

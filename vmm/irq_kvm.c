@@ -142,9 +142,15 @@ static void irq_kvm_msi_fire(struct msi_vec *vec)
 		return;
 }
 
+static int irq_kvm_msi_fd(struct msi_vec *vec)
+{
+	return container_of(vec, struct irq_kvm_vec, vec)->fd;
+}
+
 static const struct msi_ops irq_kvm_msi_ops = {
 	.route = irq_kvm_msi_route,
 	.fire = irq_kvm_msi_fire,
+	.fd = irq_kvm_msi_fd,
 };
 
 int irq_kvm_irqfd(struct kvm *k, unsigned gsi, int fd, int resample_fd)

@@ -147,7 +147,16 @@ static void fake_msi_fire(struct msi_vec *v)
 	k->fires += k->routes > 0;
 }
 
-static const struct msi_ops fake_msi_ops = { .route = fake_msi_route, .fire = fake_msi_fire };
+static int fake_msi_fd(struct msi_vec *v)
+{
+	return fake_msi_of(v)->fd;
+}
+
+static const struct msi_ops fake_msi_ops = {
+	.route = fake_msi_route,
+	.fire = fake_msi_fire,
+	.fd = fake_msi_fd,
+};
 
 static struct msi_vec *fake_msi_alloc(struct msi_router *r)
 {
@@ -178,8 +187,10 @@ struct fake_machine *fake_machine_new(uint64_t ram)
 	BUG_ON(!f->m.loop);
 	for (unsigned i = 0; i < IOAPIC_PINS; i++)
 		f->irq[i].line.set = fake_irq_set;
-	for (unsigned i = 0; i < FAKE_MSI_MAX; i++)
+	for (unsigned i = 0; i < FAKE_MSI_MAX; i++) {
 		f->msi[i].vec.ops = &fake_msi_ops;
+		f->msi[i].fd = FAKE_MSI_FD + (int)i;
+	}
 	f->max_msi = FAKE_MSI_MAX;
 	f->router.alloc = fake_msi_alloc;
 	f->m.msi = &f->router;

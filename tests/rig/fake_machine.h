@@ -11,6 +11,7 @@
 #include "vmm/layout.h"
 
 #define FAKE_MSI_MAX 64
+#define FAKE_MSI_FD  100000
 #define FAKE_EOI_MAX 16
 
 struct fake_irq {
@@ -39,6 +40,7 @@ struct fake_msi {
 	uint32_t data;
 	_Atomic unsigned routes; /* calls of msi_route() */
 	_Atomic unsigned fires;  /* messages sent: msi_fire() with a route */
+	int fd;                  /* FAKE_MSI_FD + its number: no descriptor, only a name for one */
 };
 
 struct fake_machine {
