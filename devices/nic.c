@@ -156,6 +156,8 @@ struct nic_counts {
 static void nic_count(struct nic *n, struct nic_counts *s)
 {
 	lock_take(&n->work);
+	if (n->ops->count)
+		n->ops->count(n);
 #define X(name, what) s->nic.name = counter_get(&n->stat.name);
 	NIC_STATS(X)
 #undef X
@@ -214,11 +216,14 @@ void nic_stats_json(struct nic *n, struct json *j)
 
 void nic_stats_print(struct nic *n, FILE *f)
 {
+	struct nic_counts s;
+
+	nic_count(n, &s);
 	fprintf(f, "%s (%s on %s)\n", n->cfg.name, n->ops->model, n->be->name);
-#define X(name, what) counter_print(#name, what, &n->stat.name, f);
+#define X(name, what) counter_print(#name, what, &s.nic.name, f);
 	NIC_STATS(X)
 #undef X
-#define X(name, what) counter_print("net " #name, what, &n->be->stat.name, f);
+#define X(name, what) counter_print("net " #name, what, &s.net.name, f);
 	NET_STATS(X)
 #undef X
 	locks_print(&n->work, &n->lock, f);

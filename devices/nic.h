@@ -79,6 +79,7 @@ struct nic_config {
 	unsigned mtu;     /* 68..65535, 0: say nothing (1500) */
 	unsigned rungs;   /* BIT(RUNG_*): ladder.h */
 	unsigned poll_us; /* rung poll: while work comes at least that often; not 0 */
+	bool vhost;       /* virtio: the host's kernel is to move the frames */
 	/* Artificial exits for each frame taken from the guest; 0: none. extra() makes `n` of
 	 * them on the thread that took the frame, work held, and returns how many it made. */
 	unsigned exits;
@@ -101,6 +102,8 @@ struct nic_ops {
 	void (*look)(struct nic *n);
 	/* Do what waits, rung for or not. I/O thread, work held. */
 	void (*catch_up)(struct nic *n);
+	/* Bring counters up to date that are kept elsewhere. work held. NULL: there are none. */
+	void (*count)(struct nic *n);
 	/* Call `fn` for each account of registers and queues that the model keeps. */
 	void (*accounts)(struct nic *n, access_fn *fn, void *ctx);
 };

@@ -26,6 +26,8 @@
  * a vCPU only where there is no worker (ladder.h). While a stream flows, the driver is
  * not to ring at all: the watcher looks for it (vnet_look()).
  *
+ * With vhost=on the host's kernel walks the rings instead (virtio_net_vhost.c).
+ *
  * Left out on purpose: several queue pairs, packed rings, legacy drivers, UFO/USO, RSS,
  * announcements.
  */
@@ -48,10 +50,11 @@ static struct vnet *vnet_of(struct nic *n)
 	return container_of(n, struct vnet, nic);
 }
 
-/* May the device touch queue `q`? DRIVER_OK was seen, and the function is a bus master. */
+/* May we touch queue `q`? DRIVER_OK was seen, the function is a bus master, the queue ours. */
 static bool vnet_live(struct vnet *v, unsigned q)
 {
-	return v->running && virtq_enabled(vnet_q(v, q)) && pci_bus_master(&v->nic.pci);
+	return v->running && virtq_enabled(vnet_q(v, q)) && pci_bus_master(&v->nic.pci) &&
+	       !(v->lent & BIT(q));
 }
 
 void vnet_poke(struct vnet *v, unsigned q)
@@ -61,27 +64,6 @@ void vnet_poke(struct vnet *v, unsigned q)
 }
 
 /* 3. Registers: virtio_pci.c; features: virtio_net_features.c */
-
-/* The largest frame the backend may have for us, and so the least the window must hold. */
-static size_t vnet_rx_need(const struct vnet *v)
-{
-	unsigned mtu = ETH_DATA_LEN;
-
-	if (v->nic.be->rx_offload & (NET_OFF_TSO4 | NET_OFF_TSO6))
-		return VNET_HDR_LEN + NET_FRAME_MAX;
-	if (v->nic.cfg.mtu > mtu)
-		mtu = v->nic.cfg.mtu;
-	if (v->nic.be->mtu > mtu)
-		mtu = v->nic.be->mtu;
-	return VNET_HDR_LEN + ETH_HLEN + 4 + mtu; /* 4: a VLAN tag */
-}
-
-void vnet_rx_offload_apply(struct vnet *v)
-{
-	net_set_rx_offload(v->nic.be, vnet_rx_offload(v));
-	v->rx.need = vnet_rx_need(v);
-	v->offloads_stale = false;
-}
 
 /* The link has no event to wait for. I/O thread. */
 static void vnet_link_look(struct loop_timer *t)
@@ -96,6 +78,7 @@ static void vnet_link_look(struct loop_timer *t)
 					  sizeof(now), true))
 			counter_inc(&v->nic.stat.irqs);
 	}
+	vnet_vhost_sync(v);
 	if (v->running)
 		loop_timer_set(t, VNET_LINK_PERIOD);
 	lock_drop(&v->nic.work);
@@ -351,22 +334,28 @@ static void vnet_rx_resume(struct vnet *v)
 
 /* 7. Interrupt */
 
-void vnet_irq_update(struct vnet *v, unsigned q)
+void vnet_irq_raise(struct vnet *v, unsigned q)
 {
-	struct virtq *vq = vnet_q(v, q);
-	bool due;
-
-	if (!virtq_enabled(vq) || !virtq_irq_open(vq))
-		return;
-	due = virtq_irq_due(vq);
-	if (due && virtio_pci_irq(&v->vp, q)) {
+	if (virtio_pci_irq(&v->vp, q)) {
 		trace(IRQ, "%s: interrupt of queue %u", v->nic.cfg.name, q);
 		counter_inc(&v->nic.stat.irqs);
 		return;
 	}
 	counter_inc(&v->nic.stat.irqs_suppressed);
-	if (due && !virtio_pci_msix_on(&v->vp)) /* the line is up already */
+	if (!virtio_pci_msix_on(&v->vp)) /* the line is up already */
 		counter_inc(&v->nic.stat.irqs_coalesced);
+}
+
+void vnet_irq_update(struct vnet *v, unsigned q)
+{
+	struct virtq *vq = vnet_q(v, q);
+
+	if (!virtq_enabled(vq) || !virtq_irq_open(vq))
+		return;
+	if (virtq_irq_due(vq))
+		vnet_irq_raise(v, q);
+	else
+		counter_inc(&v->nic.stat.irqs_suppressed);
 }
 
 /* 8. Reset */
@@ -376,6 +365,7 @@ void vnet_broken(struct vnet *v, const char *why)
 	v->running = false;
 	virtio_pci_needs_reset(&v->vp, why);
 	net_rx_enable(v->nic.be, false);
+	vnet_vhost_sync(v);
 }
 
 static void vnet_driver_ok(void *dev)
@@ -390,6 +380,7 @@ static void vnet_driver_ok(void *dev)
 	v->offloads_stale = true;
 	v->filter.by_vlan = virtio_pci_has(&v->vp, VIRTIO_NET_F_CTRL_VLAN);
 	loop_timer_set(&v->link_timer, VNET_LINK_PERIOD);
+	vnet_vhost_sync(v);
 	for (unsigned q = 0; q < VNET_QUEUES; q++)
 		vnet_poke(v, q);
 }
@@ -401,6 +392,7 @@ static void vnet_reset(void *dev)
 	struct vnet *v = dev;
 
 	v->running = false;
+	vnet_vhost_sync(v);
 	v->tx_awake = true; /* there is nothing to look at */
 	v->guest_offloads = 0;
 	v->tx.blocked = false;
@@ -423,7 +415,7 @@ static void vnet_kick(void *dev, unsigned q)
 	struct vnet *v = dev;
 
 	nic_work_begin(&v->nic);
-	vnet_count_kicks(v, q);
+	vnet_count_kicks(v, q, v->vp.q[q].kick.count);
 	if (vnet_live(v, q))
 		kick[q](v);
 	lock_drop(&v->nic.work);
@@ -475,6 +467,7 @@ static const struct virtio_pci_ops vnet_virtio_ops = {
 	.reset = vnet_reset,
 	.kick = vnet_kick,
 	.rung = vnet_rung,
+	.vector = vnet_vhost_vector,
 	.fault = vnet_fault,
 };
 
@@ -492,6 +485,7 @@ static void vnet_config_written(struct pci_dev *d, unsigned off, unsigned size)
 		return;
 	/* Doorbells that rang while we were no bus master went unanswered. */
 	lock_take(&v->nic.work);
+	vnet_vhost_sync(v);
 	for (unsigned q = 0; v->running && q < VNET_QUEUES; q++)
 		vnet_poke(v, q);
 	lock_drop(&v->nic.work);
@@ -503,6 +497,7 @@ static void vnet_destroy(struct nic *n)
 
 	loop_timer_destroy(&v->link_timer);
 	virtio_pci_destroy(&v->vp);
+	vnet_vhost_free(v);
 	nic_fini(n);
 	free(v);
 }
@@ -513,6 +508,7 @@ static void vnet_stats(struct nic *n, struct json *j)
 
 	lock_take(&n->work);
 	json_u64(j, "features", v->negotiated);
+	json_str(j, "frames_by", v->vhost ? "vhost" : "duet");
 	lock_drop(&n->work);
 }
 
@@ -520,6 +516,7 @@ static const struct nic_ops vnet_nic_ops = {
 	.model = "virtio",
 	.destroy = vnet_destroy,
 	.stats = vnet_stats,
+	.count = vnet_vhost_count,
 	.accounts = vnet_accounts,
 	.poll_begin = vnet_catch_up,
 	.poll_end = vnet_catch_up,
@@ -581,9 +578,12 @@ struct nic *virtio_net_new(struct machine *m, struct pci_host *pci, unsigned slo
 	vnet_config_init(v);
 	if (!err)
 		err = vnet_attach(v, pci, slot);
-	if (err) {
+	if (err)
 		log_error("%s: cannot put a virtio-net in PCI slot %u: %s", cfg->name, slot,
 			  strerror(-err));
+	else
+		err = vnet_vhost_new(v);
+	if (err) {
 		vnet_destroy(&v->nic);
 		return NULL;
 	}

@@ -69,6 +69,7 @@ struct vnet {
 	struct virtio_net_config config;
 	/* fixed at create: */
 	struct loop_timer link_timer;
+	struct vnet_vhost *vhost; /* NULL: frames are moved here, not by the host's kernel */
 	/* Does the worker look at the transmit queue, or is going to? If not, it saw the
 	 * driver's idx, which is at *tx_idx, at tx_seen. Then how often somebody rang in the
 	 * driver's place, for the count of doorbells. */
@@ -78,6 +79,7 @@ struct vnet {
 	_Atomic unsigned rung_by_watcher;
 	/* nic.work: */
 	bool running;                /* DRIVER_OK, and nothing fatal since */
+	unsigned lent;               /* BIT(queue): the host's kernel serves it */
 	unsigned poked[VNET_QUEUES]; /* signals of our own among those to come */
 	uint64_t negotiated;         /* at the last DRIVER_OK; for statistics */
 	uint64_t guest_offloads;     /* VIRTIO_NET_F_GUEST_* bits in force */
@@ -102,12 +104,11 @@ static inline struct virtq *vnet_q(struct vnet *v, unsigned q)
 
 /* The driver did `why` and no queue makes sense any more: stop until it resets us. */
 void vnet_broken(struct vnet *v, const char *why);
-/* Interrupt for what queue `q` has published, if the driver wants one. */
+/* Interrupt for what queue `q` has published, if the driver wants one; or without asking. */
 void vnet_irq_update(struct vnet *v, unsigned q);
+void vnet_irq_raise(struct vnet *v, unsigned q);
 /* Run queue `q` soon, as if its doorbell had rung. Any thread. */
 void vnet_poke(struct vnet *v, unsigned q);
-/* Ask the backend for what guest_offloads can take. */
-void vnet_rx_offload_apply(struct vnet *v);
 
 /* --- virtio_net_ring.c; work held --- */
 
@@ -133,6 +134,8 @@ bool vnet_features_ok(void *dev, uint64_t features); /* as virtio_pci_ops.featur
 /* What the guest takes of unfinished frames, and what it leaves to us: NET_OFF_*. */
 unsigned vnet_rx_offload(const struct vnet *v);
 unsigned vnet_tx_offload(const struct vnet *v);
+/* Ask the backend for what guest_offloads can take. */
+void vnet_rx_offload_apply(struct vnet *v);
 
 /* --- virtio_net_ctrl.c; work held --- */
 
@@ -144,8 +147,20 @@ void vnet_ctrl_kick(struct vnet *v);
 
 /* --- virtio_net_count.c --- */
 
-/* The kick of queue `q` has fired: add the doorbells among its signals. work held. */
-void vnet_count_kicks(struct vnet *v, unsigned q);
+/* Add the doorbells among `n` signals of queue `q`'s kick. work held. */
+void vnet_count_kicks(struct vnet *v, unsigned q, uint64_t n);
 void vnet_accounts(struct nic *n, access_fn *fn, void *ctx);
+
+/* --- virtio_net_vhost.c; work held; without vhost=on they do nothing --- */
+
+/* Have /dev/vhost-net serve the queues, if the configuration says so. At set-up time, with MSI-X
+ * there. 0 or -errno, logged. */
+int vnet_vhost_new(struct vnet *v);
+void vnet_vhost_free(struct vnet *v);
+/* Whether a driver is there, the bus mastered or the link up may have changed: give the queues
+ * to the kernel, or take them back. */
+void vnet_vhost_sync(struct vnet *v);
+void vnet_vhost_vector(void *dev, unsigned q); /* as virtio_pci_ops.vector */
+void vnet_vhost_count(struct nic *n);          /* as nic_ops.count */
 
 #endif

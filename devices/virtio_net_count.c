@@ -4,14 +4,14 @@
 
 /* The eventfd has added up the signals since it was read last: some are our own, maybe
  * of a poke that came since, which is then made up for at its turn. */
-void vnet_count_kicks(struct vnet *v, unsigned q)
+void vnet_count_kicks(struct vnet *v, unsigned q, uint64_t n)
 {
 	static const size_t stat[] = {
 		[VNET_RX] = offsetof(struct nic_stat, rx_kicks),
 		[VNET_TX] = offsetof(struct nic_stat, tx_kicks),
 		[VNET_CTRL] = offsetof(struct nic_stat, ctrl_kicks),
 	};
-	uint64_t n = v->vp.q[q].kick.count, own = MIN(n, (uint64_t)v->poked[q]);
+	uint64_t own = MIN(n, (uint64_t)v->poked[q]);
 
 	v->poked[q] -= (unsigned)own;
 	if (q == VNET_TX)

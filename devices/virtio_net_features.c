@@ -83,3 +83,24 @@ unsigned vnet_tx_offload(const struct vnet *v)
 			off |= vnet_offload[i].off;
 	return off;
 }
+
+/* The largest frame the backend may have for us, and so the least the window must hold. */
+static size_t vnet_rx_need(const struct vnet *v)
+{
+	unsigned mtu = ETH_DATA_LEN;
+
+	if (v->nic.be->rx_offload & (NET_OFF_TSO4 | NET_OFF_TSO6))
+		return VNET_HDR_LEN + NET_FRAME_MAX;
+	if (v->nic.cfg.mtu > mtu)
+		mtu = v->nic.cfg.mtu;
+	if (v->nic.be->mtu > mtu)
+		mtu = v->nic.be->mtu;
+	return VNET_HDR_LEN + ETH_HLEN + 4 + mtu; /* 4: a VLAN tag */
+}
+
+void vnet_rx_offload_apply(struct vnet *v)
+{
+	net_set_rx_offload(v->nic.be, vnet_rx_offload(v));
+	v->rx.need = vnet_rx_need(v);
+	v->offloads_stale = false;
+}

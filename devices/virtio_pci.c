@@ -266,6 +266,8 @@ static void virtio_pci_queue_write(struct virtio_pci *vp, unsigned off, uint32_t
 		return;
 	if (off == VIRTIO_PCI_COMMON_Q_MSIX) {
 		virtio_pci_set_vector(vp, &q->vector, (uint16_t)val);
+		if (vp->ops->vector)
+			vp->ops->vector(vp->dev, vp->queue_select);
 		return;
 	}
 	if (virtq_enabled(&q->vq)) {

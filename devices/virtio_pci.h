@@ -51,6 +51,8 @@ struct virtio_pci_ops {
 	void (*kick)(void *dev, unsigned q);
 	/* The same for a queue in rung_at, on the thread of the vCPU that rang. */
 	void (*rung)(void *dev, unsigned q);
+	/* The vector of queue `q` is another one. work held. NULL: nobody needs to know. */
+	void (*vector)(void *dev, unsigned q);
 	/* The driver did what the specification forbids: count it. Any thread. */
 	void (*fault)(void *dev, const char *why);
 };

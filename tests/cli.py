@@ -280,7 +280,8 @@ def dry_run_of_all_devices():
     disk, marks = scratch("dry.img", b"x" * 8192), scratch("dry.marks", b"kept")
     r = dry_run(MONITOR, "-m", "64M", "-c", "2", "-n", "e1000,tap=tap0,itr=off,poll=off,"
                 "coalesced=off,ram=off", "-n", f"virtio,listen={SCRATCH}/wire,ladder=qemu,mtu=9000,"
-                f"pcap={SCRATCH}/dry.pcap", "-d", f"{disk},ro", "--rng", "-a", "quiet",
+                f"pcap={SCRATCH}/dry.pcap", "-n", "virtio,tap=tap2,vhost=on",
+                "-d", f"{disk},ro", "--rng", "-a", "quiet",
                 "--stats", f"{SCRATCH}/dry.json", "--marks", marks, "--sandbox", "off",
                 "--timeout", "5", "--serial2", f"{SCRATCH}/dry.ttyS1")
     expect(r, 0)
@@ -317,16 +318,24 @@ ttyS1      port 0x2f8, GSI 3, {SCRATCH}/dry.ttyS1
   ladder   qemu
   backend  listen {SCRATCH}/wire
   pcap     {SCRATCH}/dry.pcap
-00:10.0    1af4:1042, disk0: virtio-blk
+00:03.0    1af4:1041, net2: virtio
   BAR0     memory 0xc0028000-0xc002bfff
   BAR1     memory 0xc002c000-0xc002cfff
+  INTA#    GSI 19
+  MSI-X    4 messages
+  MAC      52:54:00:12:34:58
+  vhost    on
+  backend  tap tap2
+00:10.0    1af4:1042, disk0: virtio-blk
+  BAR0     memory 0xc0030000-0xc0033fff
+  BAR1     memory 0xc0034000-0xc0034fff
   INTA#    GSI 16
   MSI-X    2 messages
   file     {disk}
   size     8192 bytes, read-only
 00:1f.0    1af4:1044, virtio-rng
-  BAR0     memory 0xc0030000-0xc0033fff
-  BAR1     memory 0xc0034000-0xc0034fff
+  BAR0     memory 0xc0038000-0xc003bfff
+  BAR1     memory 0xc003c000-0xc003cfff
   INTA#    GSI 23
   MSI-X    2 messages
 stats      {SCRATCH}/dry.json

@@ -244,6 +244,17 @@ START_TEST(nics_make_artificial_exits_when_asked)
 }
 END_TEST
 
+START_TEST(virtio_on_a_tap_may_have_the_kernel_move_frames)
+{
+	ck_assert_int_eq(parse("run -k K -n virtio,tap=a,vhost=on,mtu=9000 -n vhost=off,null"), -1);
+	ck_assert_int_eq(parse("run -k K -n virtio,tap=a,vhost=on,mtu=9000 -n virtio,vhost=on,fd=3 "
+			       "-n virtio,vhost=off,null,kick=off -n e1000,tap=b,vhost=off"),
+			 0);
+	ck_assert(o.nic[0].vhost && o.nic[1].vhost);
+	ck_assert(!o.nic[2].vhost && !o.nic[3].vhost);
+}
+END_TEST
+
 START_TEST(calibrate_has_a_number_of_samples)
 {
 	ck_assert_int_eq(parse("calibrate"), 0);
@@ -433,6 +444,16 @@ static const struct {
 	{ "run -k K -n e1000,null,exits=1001", "exits=1001", "0 to 1000" },
 	{ "run -k K -n virtio,null,exits=-1", "exits=-1", "0 to 1000" },
 	{ "run -k K -n virtio,null,exits=few", "exits=few", "0 to 1000" },
+	{ "run -k K -n virtio,tap=t,vhost", "vhost", "value" },
+	{ "run -k K -n virtio,tap=t,vhost=yes", "vhost=yes", "vhost=on or vhost=off" },
+	{ "run -k K -n e1000,tap=t,vhost=on", "e1000,tap=t,vhost=on", "for virtio" },
+	{ "run -k K -n virtio,vhost=on,user", "vhost=on,user", "tap=IFNAME or fd=N" },
+	{ "run -k K -n virtio,vhost=on,null", "vhost=on,null", "tap=IFNAME or fd=N" },
+	{ "run -k K -n virtio,tap=t,vhost=on,pcap=f", "not pcap=", "kernel" },
+	{ "run -k K -n virtio,tap=t,vhost=on,exits=1", "not exits=", "kernel" },
+	{ "run -k K -n virtio,tap=t,vhost=on,ladder=best", "not ladder=", "kernel" },
+	{ "run -k K -n virtio,tap=t,kick=off,vhost=on", "not kick ", "kernel" },
+	{ "run -k K -n virtio,tap=t,poll-us=5,vhost=on", "not poll-us=", "kernel" },
 	{ "calibrate -n", "-n", "value" },
 	{ "calibrate -n 0", "--samples 0", "1 to 10000" },
 	{ "calibrate -n 10001", "--samples 10001", "1 to 10000" },
@@ -520,6 +541,7 @@ static const struct test_entry tests[] = {
 	T(rung_of_one_card_is_no_other_cards),
 	T(polling_time_has_a_default_and_bounds),
 	T(nics_make_artificial_exits_when_asked),
+	T(virtio_on_a_tap_may_have_the_kernel_move_frames),
 	T(calibrate_has_a_number_of_samples),
 	T(disk_may_have_commas_in_its_name),
 	T(serial2_takes_a_descriptor),

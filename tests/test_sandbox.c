@@ -16,6 +16,7 @@
 #include <linux/futex.h>
 #include <linux/if_tun.h>
 #include <linux/kvm.h>
+#include <linux/vhost.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
@@ -144,6 +145,8 @@ static const struct call {
 	{ "ioctl", SYS_ioctl, NONE, { -1, TIOCSTI } },
 	{ "ioctl", SYS_ioctl, NONE, { -1, KVM_CREATE_VM } },
 	{ "ioctl", SYS_ioctl, NONE, { -1, TUNSETIFF } },
+	{ "ioctl", SYS_ioctl, NONE, { -1, VHOST_SET_OWNER } },
+	{ "ioctl", SYS_ioctl, NONE, { -1, VHOST_SET_MEM_TABLE } },
 	{ "prctl", SYS_prctl, NONE, { PR_SET_DUMPABLE, 1 } },
 	{ "rt_sigaction", SYS_rt_sigaction, NONE, { SIGSYS, 1 } },
 	{ "sendto", SYS_sendto, NONE, { -1, 0, 0, 0, 4096, 16 } }, /* an address */
@@ -161,6 +164,14 @@ static const struct call {
 	{ "ioctl", SYS_ioctl, DEVS | D, { -1, KVM_IRQ_LINE } },
 	{ "ioctl", SYS_ioctl, DEVS, { -1, KVM_SET_USER_MEMORY_REGION } },
 	{ "ioctl", SYS_ioctl, DEVS, { -1, TUNSETOFFLOAD } },
+	{ "ioctl", SYS_ioctl, I | V, { -1, VHOST_SET_FEATURES } },
+	{ "ioctl", SYS_ioctl, I | V, { -1, VHOST_SET_VRING_NUM } },
+	{ "ioctl", SYS_ioctl, I | V, { -1, VHOST_SET_VRING_BASE } },
+	{ "ioctl", SYS_ioctl, I | V, { -1, (long)VHOST_GET_VRING_BASE } },
+	{ "ioctl", SYS_ioctl, I | V, { -1, VHOST_SET_VRING_ADDR } },
+	{ "ioctl", SYS_ioctl, I | V, { -1, VHOST_SET_VRING_KICK } },
+	{ "ioctl", SYS_ioctl, I | V, { -1, VHOST_SET_VRING_CALL } },
+	{ "ioctl", SYS_ioctl, I | V, { -1, VHOST_NET_SET_BACKEND } },
 	{ "ioctl", SYS_ioctl, ALL, { -1, TCSETS } },
 	/* musl's ioctl() takes an int, whose sign fills the upper half; the kernel drops it. */
 	{ "ioctl", SYS_ioctl, DEVS | D, { -1, (int)KVM_SET_GSI_ROUTING | ~0xffffffffl } },

@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/if_tun.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 static const uint8_t station[6] = { 0x52, 0x54, 0, 0x12, 0x34, 0x56 };
@@ -86,6 +87,11 @@ START_TEST(shared_tap_without_vnet_hdr_works_in_software)
 	t.host = netns_packet("tap0");
 	ck_assert_uint_eq(t.guest.be->tx_offload, 0);
 	ck_assert_uint_eq(net_set_rx_offload(t.guest.be, NET_OFF_ALL), 0);
+	grab_start(&g);
+	ck_assert_int_eq(net_lend(t.guest.be, 12), -EOPNOTSUPP);
+	ck_assert_str_eq(grab_stop(&g),
+			 "duet: tap0: without vnet_hdr the host's kernel cannot serve it: "
+			 "attach it with IFF_VNET_HDR, or leave out vhost=on\n");
 	len = frame_tso(buf, false, TCP_ACK | TCP_PSH, 30000, &h);
 	ck_assert_int_eq(probe_send(&t.guest, &h, buf, len), 0);
 	for (unsigned i = 0; i < frame_segments(len, &h); i++) {
@@ -103,6 +109,19 @@ START_TEST(shared_tap_without_vnet_hdr_works_in_software)
 	ck_assert_mem_eq(&t.guest.hdr, &finished, sizeof(finished));
 	tap_rig_host_send(&t, &finished, buf, 100);
 	ck_assert_int_eq(tap_rig_guest_recv(&t, 99), -EMSGSIZE);
+	tap_rig_stop(&t);
+}
+END_TEST
+
+START_TEST(lent_tap_has_headers_of_the_length_asked_for)
+{
+	int fd, size = 0;
+
+	tap_rig_start(&t, IFF_NO_PI | IFF_VNET_HDR);
+	fd = net_lend(t.guest.be, 12);
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(ioctl(fd, TUNGETVNETHDRSZ, &size), 0);
+	ck_assert_int_eq(size, 12);
 	tap_rig_stop(&t);
 }
 END_TEST
@@ -299,6 +318,7 @@ static const struct test_entry tests[] = {
 	T(mtu_is_the_interfaces),
 	TLOOP(tap_made_without_vnet_hdr_or_with_queues_is_taken_as_it_should_be, 0, 4),
 	T(shared_tap_without_vnet_hdr_works_in_software),
+	T(lent_tap_has_headers_of_the_length_asked_for),
 	T(absent_tap_is_created_when_permitted_and_goes_again),
 	T(prepared_tap_needs_no_privilege),
 	T(tap_that_is_down_loses_frames_counts_them_and_says_so_once),

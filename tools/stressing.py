@@ -101,6 +101,8 @@ def counted_complaints(events):
             yield f"{event['nic']}: its marks were not taken"
             continue
         nic = event["window"]["stats"]["nics"][event["slot"] - 1]
+        if windows.by_kernel(nic):
+            continue
         counters = {**COUNTERS, **({} if nic["model"] == "e1000" else VIRTIO_COUNTERS)}
         for ours, theirs in counters.items():
             grown = driver_frames(event, theirs)

@@ -246,9 +246,11 @@ static int make_nic(struct board *b, unsigned i)
 	static const char *const names[OPTS_NICS_MAX] = { "net0", "net1", "net2", "net3",
 							  "net4", "net5", "net6", "net7" };
 	const struct opts_nic *on = &b->o->nic[i];
-	struct nic_config cfg = {
-		.name = names[i], .mtu = on->mtu, .rungs = on->rungs, .poll_us = on->poll_us
-	};
+	struct nic_config cfg = { .name = names[i],
+				  .mtu = on->mtu,
+				  .rungs = on->rungs,
+				  .poll_us = on->poll_us,
+				  .vhost = on->vhost && !b->o->dry_run };
 	int status = make_sidecar(b, i, &cfg);
 	struct net *be;
 

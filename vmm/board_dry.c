@@ -211,8 +211,11 @@ static void dry_nic(const struct opts_nic *on, const struct nic *n)
 		mac[5]);
 	if (n->cfg.mtu)
 		dry_say("  MTU", "%u", n->cfg.mtu);
-	dry_say("  ladder", "%s", ladder_string(n->cfg.rungs, rungs, sizeof(rungs)));
-	if (nic_has(n, RUNG_POLL))
+	if (on->vhost)
+		dry_say("  vhost", "on");
+	else
+		dry_say("  ladder", "%s", ladder_string(n->cfg.rungs, rungs, sizeof(rungs)));
+	if (nic_has(n, RUNG_POLL) && !on->vhost)
 		dry_say("  poll", "%u us", n->cfg.poll_us);
 	if (n->cfg.exits)
 		dry_say("  exits", "%u more for each frame", n->cfg.exits);

@@ -33,7 +33,9 @@ struct opts_nic {
 	unsigned mtu;   /* 0: not given */
 	unsigned rungs; /* BIT(RUNG_*) */
 	unsigned poll_us;
-	unsigned exits; /* artificial ones per frame sent */
+	unsigned exits;    /* artificial ones per frame sent */
+	bool vhost;        /* the host's kernel moves the frames */
+	const char *tuned; /* the last key given that is about how duet moves them; NULL: none */
 };
 
 enum opts_sandbox { OPTS_SANDBOX_IF_BUILT_IN, OPTS_SANDBOX_ON, OPTS_SANDBOX_OFF };

@@ -155,6 +155,7 @@ static int net_poll(struct opts *o, struct opts_nic *n, const char *val)
 	if (opts_number(val, OPTS_POLL_MAX, &us) < 0 || !us)
 		return opts_fail(o, "--net poll-us=%s: microseconds, 1 to %d", val, OPTS_POLL_MAX);
 	n->poll_us = (unsigned)us;
+	n->tuned = "poll-us=";
 	return 0;
 }
 
@@ -164,6 +165,7 @@ static int net_ladder(struct opts *o, struct opts_nic *n, const char *val)
 		return opts_fail(o, "--net ladder=%s: say qemu, best, or a rung's name", val);
 	if (n->model == OPTS_VIRTIO)
 		n->rungs &= LADDER_VIRTIO;
+	n->tuned = "ladder=";
 	return 0;
 }
 
@@ -174,6 +176,15 @@ static int net_exits(struct opts *o, struct opts_nic *n, const char *val)
 	if (opts_number(val, OPTS_EXITS_MAX, &exits) < 0)
 		return opts_fail(o, "--net exits=%s: a number from 0 to %d", val, OPTS_EXITS_MAX);
 	n->exits = (unsigned)exits;
+	n->tuned = "exits=";
+	return 0;
+}
+
+static int net_vhost(struct opts *o, struct opts_nic *n, const char *val)
+{
+	if (strcmp(val, "on") != 0 && strcmp(val, "off") != 0)
+		return opts_fail(o, "--net vhost=%s: say vhost=on or vhost=off", val);
+	n->vhost = !strcmp(val, "on");
 	return 0;
 }
 
@@ -189,6 +200,7 @@ static const struct {
 	{ "mac", true, net_mac },         { "mtu", true, net_mtu },
 	{ "ladder", true, net_ladder },   { "poll-us", true, net_poll },
 	{ "exits", true, net_exits },     { "pcap", true, net_pcap },
+	{ "vhost", true, net_vhost },
 };
 
 static int net_rung(struct opts *o, struct opts_nic *n, enum ladder_rung r, const char *val)
@@ -202,6 +214,7 @@ static int net_rung(struct opts *o, struct opts_nic *n, enum ladder_rung r, cons
 	else
 		return opts_fail(o, "--net %s%s%s: say %s=on or %s=off", ladder_name(r),
 				 val ? "=" : "", val ? val : "", ladder_name(r), ladder_name(r));
+	n->tuned = ladder_name(r);
 	return 0;
 }
 
@@ -226,7 +239,7 @@ static int net_key(struct opts *o, struct opts_nic *n, char *word)
 		o,
 		"--net: unknown key '%s'; known: user, hostfwd=, tap=IFNAME, fd=N, stream=PATH, "
 		"listen=PATH, null, loop, mac=, mtu=, "
-		"pcap=, exits=, "
+		"pcap=, exits=, vhost=, "
 		"ladder=, poll-us=, and the rungs of the ladder (duet run --help)",
 		word);
 }
@@ -239,6 +252,23 @@ static int net_model(struct opts *o, struct opts_nic *n, const char *word)
 		n->model = OPTS_VIRTIO;
 	else
 		return opts_fail(o, "--net %s: unknown model; known: e1000, virtio", word);
+	return 0;
+}
+
+/* The host's kernel has virtio's rings and a tap; what duet does with frames it does not do. */
+static int net_check_vhost(struct opts *o, const struct opts_nic *n, const char *s)
+{
+	if (!n->vhost)
+		return 0;
+	if (n->model != OPTS_VIRTIO)
+		return opts_fail(o, "--net %s: vhost=on is for virtio", s);
+	if (strcmp(n->backend, "tap") != 0 && strcmp(n->backend, "fd") != 0)
+		return opts_fail(o, "--net %s: vhost=on needs a tap, tap=IFNAME or fd=N", s);
+	if (n->pcap[0] || n->tuned)
+		return opts_fail(o,
+				 "--net %s: not %s with vhost=on, where the host's kernel moves "
+				 "the frames",
+				 s, n->pcap[0] ? "pcap=" : n->tuned);
 	return 0;
 }
 
@@ -267,6 +297,8 @@ int opts_net(struct opts *o, const char *s)
 			"--net %s: no backend; add ,user or ,tap=IFNAME or ,null or ,loop (duet "
 			"run --help has more)",
 			s);
+	if (net_check_vhost(o, n, s) < 0)
+		return -1;
 	if (!n->mac_given) {
 		memcpy(n->mac, opts_mac_base, 6);
 		n->mac[5] = (uint8_t)(n->mac[5] + o->n_nics);

@@ -15,6 +15,7 @@
 #include <errno.h>
 #include <linux/if_tun.h>
 #include <linux/kvm.h>
+#include <linux/vhost.h>
 #include <seccomp.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -116,6 +117,16 @@ static const struct {
 	{ SCMP_SYS(ioctl), DEVS, INT_IS(1, KVM_UNREGISTER_COALESCED_MMIO) },
 	/* offloads that a driver turns on and off */
 	{ SCMP_SYS(ioctl), DEVS, INT_IS(1, TUNSETOFFLOAD) },
+	/* vhost: queues that a driver's start gives to the kernel, and a reset or a fault takes
+	 * back; a vector that is masked */
+	{ SCMP_SYS(ioctl), I | V, INT_IS(1, VHOST_SET_FEATURES) },
+	{ SCMP_SYS(ioctl), I | V, INT_IS(1, VHOST_SET_VRING_NUM) },
+	{ SCMP_SYS(ioctl), I | V, INT_IS(1, VHOST_SET_VRING_BASE) },
+	{ SCMP_SYS(ioctl), I | V, INT_IS(1, VHOST_GET_VRING_BASE) },
+	{ SCMP_SYS(ioctl), I | V, INT_IS(1, VHOST_SET_VRING_ADDR) },
+	{ SCMP_SYS(ioctl), I | V, INT_IS(1, VHOST_SET_VRING_KICK) },
+	{ SCMP_SYS(ioctl), I | V, INT_IS(1, VHOST_SET_VRING_CALL) },
+	{ SCMP_SYS(ioctl), I | V, INT_IS(1, VHOST_NET_SET_BACKEND) },
 	/* the terminal */
 	{ SCMP_SYS(ioctl), I, INT_IS(1, TIOCGWINSZ) },
 	{ SCMP_SYS(ioctl), ALL, INT_IS(1, TIOCGPGRP) },

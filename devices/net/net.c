@@ -216,6 +216,11 @@ bool net_link_up(struct net *n)
 	return n->ops->link_up(n);
 }
 
+int net_lend(struct net *n, int hdr_len)
+{
+	return n->ops->lend ? n->ops->lend(n, hdr_len) : -ENOTSUP;
+}
+
 /* --- the negotiated table --- */
 
 static const char *net_offload_names(unsigned set, char *buf, size_t size)

@@ -63,6 +63,10 @@ struct net_ops {
 	 * Returns what was granted, a subset of `want`. */
 	unsigned (*set_rx_offload)(struct net *n, unsigned want);
 	bool (*link_up)(struct net *n);
+	/* The host's kernel will move the frames, each behind a header of `hdr_len` bytes:
+	 * a descriptor that it can do so by, still ours, or -errno with the reason logged.
+	 * No send() and recv() from then on. At set-up time. NULL: it cannot. */
+	int (*lend)(struct net *n, int hdr_len);
 	void (*destroy)(struct net *n);
 };
 
@@ -126,6 +130,8 @@ ssize_t net_recv(struct net *n, struct virtio_net_hdr *h, const struct iovec *io
 void net_rx_enable(struct net *n, bool on);
 unsigned net_set_rx_offload(struct net *n, unsigned want); /* records it in n->rx_offload */
 bool net_link_up(struct net *n);
+/* As net_ops.lend(); -ENOTSUP, not logged, where that is NULL. */
+int net_lend(struct net *n, int hdr_len);
 
 /* Log one line: what the NIC wants and the backend grants, each way. */
 void net_log_offloads(const struct net *n, const char *nic, unsigned nic_rx, unsigned nic_tx);

@@ -205,6 +205,24 @@ static bool tap_link_up(struct net *n)
 	return !tap_of(n)->gone;
 }
 
+static int tap_lend(struct net *n, int hdr_len)
+{
+	struct tap *t = tap_of(n);
+	int err;
+
+	if (!t->vnet_hdr) {
+		log_error("%s: without vnet_hdr the host's kernel cannot serve it: attach it with "
+			  "IFF_VNET_HDR, or leave out vhost=on",
+			  t->ifname);
+		return -EOPNOTSUPP;
+	}
+	if (!ioctl(t->fd, TUNSETVNETHDRSZ, &hdr_len))
+		return t->fd;
+	err = errno;
+	log_error("%s: TUNSETVNETHDRSZ %d: %s", t->ifname, hdr_len, strerror(err));
+	return -err;
+}
+
 static void tap_destroy(struct net *n)
 {
 	struct tap *t = tap_of(n);
@@ -221,6 +239,7 @@ static const struct net_ops tap_ops = {
 	.rx_enable = tap_rx_enable,
 	.set_rx_offload = tap_set_rx_offload,
 	.link_up = tap_link_up,
+	.lend = tap_lend,
 	.destroy = tap_destroy,
 };
 

@@ -144,6 +144,14 @@ static bool fake_net_link_up(struct net *n)
 	return fake_net_of(n)->link;
 }
 
+static int fake_net_lend(struct net *n, int hdr_len)
+{
+	struct fake_net *f = fake_net_of(n);
+
+	f->lent = hdr_len;
+	return f->wake.f.fd;
+}
+
 static void fake_net_destroy(struct net *n)
 {
 	struct fake_net *f = fake_net_of(n);
@@ -162,6 +170,7 @@ static const struct net_ops fake_net_ops = {
 	.rx_enable = fake_net_rx_enable,
 	.set_rx_offload = fake_net_set_rx_offload,
 	.link_up = fake_net_link_up,
+	.lend = fake_net_lend,
 	.destroy = fake_net_destroy,
 };
 

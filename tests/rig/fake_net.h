@@ -43,6 +43,7 @@ struct fake_net {
 	void *busy_arg;
 	/* the test reads: */
 	bool rx_enabled;
+	int lent; /* lend()'s header; 0: not called. What it returned is the fake's own wake.f.fd */
 	bool blocked;            /* a send() got -EAGAIN; writable() is owed */
 	unsigned sends;          /* calls of send(), whatever came of them */
 	unsigned readable_calls; /* calls of client.readable(); loop thread, as the next */

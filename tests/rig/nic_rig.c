@@ -258,6 +258,7 @@ static struct nic_rig *rig_plug(struct rig_machine *m, int model, const struct r
 	r->mac[5] += (uint8_t)r->slot;
 	memcpy(cfg.mac, r->mac, 6);
 	cfg.mtu = r->opts.mtu;
+	cfg.vhost = r->opts.vhost;
 	r->net = fake_net_new(m->f->m.loop, r->opts.backend_offload);
 	r->nic = r->drv->create(&m->f->m, m->pci, r->slot, &cfg, &r->net->net);
 	ck_assert_ptr_nonnull(r->nic);

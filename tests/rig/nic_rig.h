@@ -48,6 +48,7 @@ struct rig_opts {
 	uint64_t features_off;        /* virtio: feature bits not to accept */
 	uint64_t features_on;         /* virtio: bits to accept that the rig would not */
 	unsigned mtu;                 /* of the NIC's configuration; 0: none */
+	bool vhost;                   /* virtio: the test plays the host's kernel */
 };
 
 /* A frame to send: bytes, and what is left to the NIC. */
