@@ -258,17 +258,20 @@ static int check_udp_loop(struct session *s, struct check_udp_seen *seen)
 {
 	struct tally *t = &s->mine;
 	uint64_t start = clock_ns(), arrivals = 0;
+	bool ended = false; /* the sender said so; what it sent before that is here */
 
 	/* The sender, unless it is gone, sends a window in each UDP_STALL_MS. */
 	while (!watchdog_fired) {
-		ssize_t n = recv(s->data, buf, sizeof(buf), 0);
+		ssize_t n = recv(s->data, buf, sizeof(buf), ended ? MSG_DONTWAIT : 0);
 
 		if (n >= 0)
 			check_udp_one(s, seen, n);
 		else if (errno != EAGAIN)
 			return session_fail(s, "recv");
-		else if (net_readable(s->ctl.fd, 0))
+		else if (ended)
 			break;
+		else if ((ended = net_readable(s->ctl.fd, 0))) /* since that recv, perhaps */
+			continue;
 		else if (clock_ns() - start - t->ns > net_stall_ms * NS_PER_MS)
 			return session_fail(s, "datagrams");
 		if (n >= 0)
