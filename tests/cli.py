@@ -588,6 +588,30 @@ def finish(g, status):
 
 
 @case
+def options_in_a_file():
+    """@FILE boots a guest with the options in it; what follows wins; mistakes are told by line"""
+    need_kvm()
+    stats = f"{SCRATCH}/by file.json"
+    options = scratch("options", f"""\
+# a comment
+--kernel {MONITOR} -m 64M
+-n e1000,null\t--net virtio,loop
+--stats '{stats}' -c 3
+""".encode())
+    r = run("run", f"@{options}", "-c", "2", input="q", stdin=None)
+    expect(r, 42, "ready")
+    with open(stats, encoding="utf-8") as f:
+        found = json.load(f)
+    assert [nic["model"] for nic in found["nics"]] == ["e1000", "virtio"], found["nics"]
+    assert len(found["vcpus"]) == 2, found["vcpus"]
+    for text, line, words in (("-m 64M\n\n--stats 'x\n", 3, "quote that does not end"),
+                              ("-m\n64M\\", 2, "nothing behind"), ("# x\n@more", 2, "another")):
+        bad = scratch("bad options", text.encode())
+        refused(f"{re.escape(bad)}:{line}: .*{words}")("run", MONITOR, f"@{bad}")
+    refused("@/nonexistent", "No such file")("run", MONITOR, "@/nonexistent")
+
+
+@case
 def disk_in_use():
     """a disk that a running guest writes is refused to others, and free when it has ended"""
     disk = scratch("shared", b"x" * 4096)
