@@ -43,7 +43,7 @@ def usage():
 def helps():
     """help names its options"""
     for args in (["help", "exec"], ["exec", "--help"], ["exec", "-h"]):
-        said = expect(run(*args), 0, "--dir", "--no-dir", "--root", "--stdin", "--limit",
+        said = expect(run(*args), 0, "--dir", "--no-dir", "--file", "--root", "--stdin", "--limit",
                       "--timeout", "125")
         assert max(len(line) for line in said.splitlines()) <= 80, "a line is over 80 columns"
 
@@ -62,6 +62,20 @@ def directories():
         failed(big, "64 MiB", "--limit", "--no-dir")("-k", MONITOR, *where, "true")
     failed("stdin", "64 MiB", "--limit")("-k", MONITOR, "--no-dir", "--stdin", "cat",
                                          stdin=open("/dev/zero", "rb"))
+
+
+@case
+def single_files():
+    """--file: missing, a directory, a name it cannot have, one that is taken, too much"""
+    with open(f"{cli.SCRATCH}/large", "wb") as f:
+        f.truncate(70 << 20)
+    small = scratch("small")
+    failed("/nonexistent", "No such file")("-k", MONITOR, "--no-dir", "--file", "/nonexistent", "true")
+    failed(cli.SCRATCH, "not a file")("-k", MONITOR, "--no-dir", "--file", f"{cli.SCRATCH}:x", "true")
+    failed("../x", "'..'")("-k", MONITOR, "--no-dir", "--file", f"{small}:../x", "true")
+    failed("another --file")("-k", MONITOR, "--no-dir", "--file", small, "--file", "/dev/null:small", "true")
+    failed(f"{cli.SCRATCH}/large", "64 MiB", "--limit")(
+        "-k", MONITOR, "--no-dir", "--file", f"{cli.SCRATCH}/large", "true")
 
 
 @case

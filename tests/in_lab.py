@@ -17,6 +17,7 @@ import pty
 import random
 import re
 import select
+import shutil
 import struct
 import subprocess
 import sys
@@ -459,14 +460,44 @@ def exec_output_and_status():
         (here / "sub").mkdir()
         (here / "sub/data").write_text("packed\n")
         (here / "script").write_text("#!/bin/sh\ncat sub/data; printf '%s|' \"$@\"; pwd\n"
-                                     "ls /sys/class/net | tr '\\n' ' '; echo told >&2; exit 7\n")
+                                     "ls /sys/class/net | tr '\\n' ' '; stat -c %a /\n"
+                                     "echo told >&2; exit 7\n")
         (here / "script").chmod(0o755)
         r = execute("-n", "virtio,null", "-i", GUEST / "generic/initrd.img", "--", "./script",
                     "a b", "it's", "", "$HOME\n", cwd=here)
         assert r.returncode == 7, r
-        assert r.stdout == b"packed\na b|it's||$HOME\n|/work\neth0 lo ", r.stdout
+        assert r.stdout == b"packed\na b|it's||$HOME\n|/work\neth0 lo 755\n", r.stdout
         assert r.stderr == b"told\n", r.stderr
         assert [p.name for p in sorted(here.iterdir())] == ["script", "sub"], "the host was written"
+
+
+@case
+def exec_root():
+    """duet exec --root: a program and its libraries; --file: where it goes, and cannot go"""
+    with tempfile.TemporaryDirectory() as scratch:
+        tree = pathlib.Path(scratch, "tree")
+        for name in subprocess.run(["ldd", "/bin/bash"], capture_output=True, text=True,
+                                   check=True).stdout.split():
+            if name.startswith("/"):
+                (tree / name[1:]).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(name, tree / name[1:])
+        (tree / "usr/bin").mkdir(parents=True)
+        shutil.copy("/bin/bash", tree / "usr/bin/bash")
+        (tree / "bin").symlink_to("usr/bin")
+        tool = pathlib.Path(scratch, "tool")
+        tool.write_text("#!/bin/bash\necho ${BASH_VERSION%%.*} $0 $*\n")
+        tool.chmod(0o755)
+        files = [word for place in ("", ":/bin/there", ":new/deep/tool", ":/tmp/t")
+                 for word in ("--file", f"{tool}{place}")]
+        r = execute("--root", tree, "--no-dir", *files, "--", "sh", "-c",
+                    "./tool a; there b; new/deep/tool c; /tmp/t d; readlink /bin; echo $(ls /work)")
+        assert r.returncode == 0 and not r.stderr, r
+        lines = r.stdout.decode().splitlines()
+        major = lines[0].split()[0]
+        assert lines == [f"{major} ./tool a", f"{major} /usr/bin/there b", f"{major} new/deep/tool c",
+                         f"{major} /tmp/t d", "usr/bin", "new tool"], lines
+        r = execute("--no-dir", "--file", f"{tool}:/proc", "--", "true")
+        assert r.returncode == 125 and b"it cannot be /proc in the guest" in r.stderr, r
 
 
 @case

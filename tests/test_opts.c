@@ -76,6 +76,40 @@ START_TEST(exec_ends_its_options_at_the_command)
 }
 END_TEST
 
+START_TEST(exec_files_have_a_name_on_each_side)
+{
+	static const struct {
+		const char *host, *guest;
+	} files[] = { { "a/b.c", "b.c" }, { "/x:y", "/usr/bin/z" }, { "plain", "sub/...x" } };
+
+	ck_assert_int_eq(parse("exec --file a/b.c --file /x:y:/usr/bin/z --file plain:sub/...x ls"),
+			 0);
+	ck_assert_uint_eq(o.exec.n_files, 3);
+	for (unsigned i = 0; i < 3; i++) {
+		const struct opts_file *f = &o.exec.file[i];
+
+		ck_assert_int_eq(f->host_len, (int)strlen(files[i].host));
+		ck_assert_int_eq(strncmp(f->host, files[i].host, strlen(files[i].host)), 0);
+		ck_assert_str_eq(f->guest, files[i].guest);
+	}
+}
+END_TEST
+
+START_TEST(exec_takes_so_many_files)
+{
+	char line[1024] = "exec";
+
+	for (unsigned i = 0; i < OPTS_FILES_MAX; i++)
+		snprintf(line + strlen(line), sizeof(line) - strlen(line), " --file %u", i);
+	snprintf(line + strlen(line), sizeof(line) - strlen(line), " true");
+	ck_assert_int_eq(parse(line), 0);
+	ck_assert_uint_eq(o.exec.n_files, OPTS_FILES_MAX);
+	memcpy(line + strlen(line) - 4, "--file more true", 17);
+	ck_assert_int_eq(parse(line), -1);
+	ck_assert_ptr_nonnull(strstr(o.why, "at most 32"));
+}
+END_TEST
+
 START_TEST(run_takes_every_option_in_both_forms)
 {
 	static const char *const lines[] = {
@@ -354,6 +388,20 @@ static const struct {
 	{ "exec --limit 3G true", "--limit 3G", "2G" },
 	{ "exec --limit much true", "--limit much", "2G" },
 	{ "exec --dry-run true", "--dry-run", "duet run" },
+	{ "exec --file F:../x true", "--file F:../x", "'../x'" },
+	{ "exec --file F:/a/../b true", "--file F:/a/../b", "'/a/../b'" },
+	{ "exec --file F:a//b true", "'a//b'", "empty parts" },
+	{ "exec --file F://a true", "'//a'", "empty parts" },
+	{ "exec --file F:a/ true", "'a/'", "empty parts" },
+	{ "exec --file F:./a true", "'./a'", "empty parts" },
+	{ "exec --file F: true", "''", "empty parts" },
+	{ "exec --file F:/ true", "'/'", "empty parts" },
+	{ "exec --file .. true", "'..'", "empty parts" },
+	{ "exec --file d/ true", "--file d/", "empty parts" },
+	{ "exec --file :x true", "--file :x", "HOST" },
+	{ "exec --file a:/x --file b:/x true", "--file b:/x", "another --file is '/x'" },
+	{ "exec --file a/x --file b/x true", "--file b/x", "another --file is 'x'" },
+	{ "run K --file F", "--file", "run --help" },
 	{ "run K --dry-run=yes", "--dry-run=yes", "--help" },
 	{ "exec --serial2 F true", "--serial2", "exec --help" },
 	{ "exec -n e1000 true", "tap=", "null" },
@@ -533,6 +581,8 @@ END_TEST
 static const struct test_entry tests[] = {
 	T(run_has_defaults),
 	T(exec_ends_its_options_at_the_command),
+	T(exec_files_have_a_name_on_each_side),
+	T(exec_takes_so_many_files),
 	TLOOP(run_takes_every_option_in_both_forms, 0, 2),
 	TLOOP(kernel_is_a_word_or_an_option, 0, ARRAY_SIZE(kernels)),
 	TLOOP(memory_has_units, 0, ARRAY_SIZE(sizes)),

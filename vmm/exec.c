@@ -41,6 +41,15 @@ bool exec_at_terminal(const struct opts *o)
 	return !o->exec.input && isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
 }
 
+/* Where each --file, which is packed by its number, belongs. */
+static void exec_places(FILE *f, const struct opts *o)
+{
+	for (unsigned i = 0; i < o->exec.n_files; i++) {
+		fprintf(f, "\nplace %u", i);
+		exec_quote(f, o->exec.file[i].guest);
+	}
+}
+
 /* What guest/exec-init reads as its own words. */
 static int exec_command(struct cpio *c, const struct opts *o)
 {
@@ -54,6 +63,7 @@ static int exec_command(struct cpio *c, const struct opts *o)
 		fputs("set --", f);
 		for (char *const *arg = o->exec.argv; *arg; arg++)
 			exec_quote(f, *arg);
+		exec_places(f, o);
 		if (o->exec.input)
 			fputs("\ninput=/duet/input", f);
 		if (exec_at_terminal(o) && !ioctl(STDIN_FILENO, TIOCGWINSZ, &w))
@@ -102,9 +112,28 @@ static int exec_own(struct cpio *c, const struct opts *o)
 	return exec_command(c, o);
 }
 
+/* Packed by number, and moved by the guest, which knows what its directories and links are by
+ * then: a directory in an archive would take the place of a link of that name. */
+static int exec_files(struct cpio *c, const struct opts *o, const char **what)
+{
+	static char path[PATH_MAX];
+	char name[32];
+	int err = cpio_dir(c, "duet/file");
+
+	*what = path;
+	for (unsigned i = 0; i < o->exec.n_files && !err; i++) {
+		const struct opts_file *file = &o->exec.file[i];
+
+		snprintf(name, sizeof(name), "duet/file/%u", i);
+		snprintf(path, sizeof(path), "%.*s", file->host_len, file->host);
+		err = cpio_file(c, name, path);
+	}
+	return err;
+}
+
 static int exec_users(struct cpio *c, const struct opts *o)
 {
-	const char *tree = o->exec.root;
+	const char *tree = o->exec.root; /* what is being packed */
 	int err = 0;
 
 	c->max = o->exec.limit;
@@ -112,6 +141,8 @@ static int exec_users(struct cpio *c, const struct opts *o)
 		err = cpio_tree(c, "", tree);
 	if (!err && !o->exec.no_dir)
 		err = cpio_tree(c, "work", tree = o->exec.dir);
+	if (!err && o->exec.n_files)
+		err = exec_files(c, o, &tree);
 	if (!err && o->exec.input)
 		err = cpio_stream(c, "duet/input", STDIN_FILENO);
 	if (err && c->full)
@@ -153,8 +184,8 @@ int exec_image(const struct opts *o, char *why, size_t len)
 
 	if (!c.out)
 		snprintf(c.why, sizeof(c.why), "the initramfs: %s", strerror(errno));
-	else if (!exec_base(&c, o->initrd) && !cpio_dir(&c, "duet") && !exec_users(&c, o) &&
-		 !exec_own(&c, o))
+	else if (!exec_base(&c, o->initrd) && !cpio_dir(&c, ".") && !cpio_dir(&c, "duet") &&
+		 !exec_users(&c, o) && !exec_own(&c, o))
 		err = cpio_end(&c);
 	if (c.out)
 		fclose(c.out);

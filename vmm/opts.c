@@ -2,7 +2,7 @@
 /*
  * opts.c: from argv to struct opts, with an answer to each mistake that names the
  * option, the value and what would have been accepted. --net is opts_net.c, --disk
- * opts_disk.c, the help texts are opts_help.c.
+ * opts_disk.c, --file opts_exec.c, the help texts are opts_help.c.
  */
 #include "vmm/layout.h"
 #include "vmm/opts_parse.h"
@@ -135,6 +135,7 @@ enum {
 	OPT_LOG_LEVEL,
 	OPT_TIMEOUT,
 	OPT_DIR,
+	OPT_FILE,
 	OPT_NO_DIR,
 	OPT_ROOT,
 	OPT_LIMIT,
@@ -177,6 +178,7 @@ static const struct option opts_run[] = {
 static const struct option opts_exec[] = {
 	OPTS_MACHINE,
 	{ "dir", required_argument, NULL, OPT_DIR },
+	{ "file", required_argument, NULL, OPT_FILE },
 	{ "no-dir", no_argument, NULL, OPT_NO_DIR },
 	{ "root", required_argument, NULL, OPT_ROOT },
 	{ "limit", required_argument, NULL, OPT_LIMIT },
@@ -324,6 +326,8 @@ static int opts_set_exec(struct opts *o, int opt, const char *arg)
 	case OPT_DIR:
 		o->exec.dir = arg;
 		return 0;
+	case OPT_FILE:
+		return opts_exec_file(o, arg);
 	case OPT_NO_DIR:
 		o->exec.no_dir = true;
 		return 0;

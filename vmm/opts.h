@@ -16,6 +16,7 @@
 
 #define OPTS_NICS_MAX   8
 #define OPTS_DISKS_MAX  8
+#define OPTS_FILES_MAX  32
 #define OPTS_MEMORY_MIN (UINT64_C(16) << 20)
 #define OPTS_MEMORY_MAX (UINT64_C(1) << 40)
 
@@ -45,11 +46,20 @@ struct opts_disk {
 	bool readonly;
 };
 
+/* One --file of `duet exec`. */
+struct opts_file {
+	const char *host; /* of which the first host_len bytes are the name here */
+	int host_len;
+	const char *guest; /* the name there; below /work, if it begins with no slash */
+};
+
 /* `duet exec`. */
 struct opts_exec {
 	char *const *argv; /* COMMAND and its arguments, NULL behind the last */
 	const char *dir;   /* packed as /work, unless no_dir */
 	const char *root;  /* NULL: none */
+	struct opts_file file[OPTS_FILES_MAX];
+	unsigned n_files;
 	bool no_dir;
 	bool input;     /* our stdin is COMMAND's */
 	uint64_t limit; /* of all that, bytes */

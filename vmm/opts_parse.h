@@ -23,4 +23,9 @@ int opts_check_nics(struct opts *o);
 /* One --disk FILE[,ro] */
 int opts_disk(struct opts *o, const char *s);
 
+/* --- opts_exec.c: the same --- */
+
+/* One --file HOST[:GUEST] */
+int opts_exec_file(struct opts *o, const char *s);
+
 #endif
