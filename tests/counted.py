@@ -210,5 +210,23 @@ def check_lab_usage():
         assert done.returncode == status and said in done.stderr, (words, done)
 
 
+@case
+def check_packs():
+    """What goes into a lab: an ELF file stripped, any other to the last byte as it is."""
+    script = (f'. {TOOLS}/lib.sh; strip() {{ echo stripped >>"$2"; }}; '
+              'for file; do stage_program "$stage" "$file" "/${file##*/}"; done')
+    with tempfile.TemporaryDirectory() as scratch:
+        here = pathlib.Path(scratch)
+        kinds = {"elf": b"\x7fELF" + b"x" * 99, "image": b"MZ\0\0" + b"x" * 99, "short": b"x"}
+        for name, data in kinds.items():
+            (here / name).write_bytes(data)
+        subprocess.run(["bash", "-euc", script, "bash", *(here / name for name in kinds)],
+                       env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "stage": f"{here}/stage"},
+                       check=True)
+        for name, data in kinds.items():
+            after = b"stripped\n" if name == "elf" else b""
+            assert (here / "stage" / name).read_bytes() == data + after, name
+
+
 if __name__ == "__main__":
     sys.exit(cases.main(__doc__))

@@ -157,15 +157,15 @@ stage_busybox()
 	ln -s ../bin "$stage/usr/sbin"
 }
 
-# stage_program STAGE FILE PATH: FILE as PATH under STAGE, and the libraries it needs. Without debug
-# information: the names of the host's directories in there would change what is to be the same
-# everywhere.
+# stage_program STAGE FILE PATH: FILE as PATH under STAGE, and the libraries it needs. An ELF file goes
+# without debug information: the names of the host's directories in there would change what is to be
+# the same everywhere. Any other stays as it is: strip would also change the PE file that a bzImage is.
 stage_program()
 {
 	local stage=$1 file=$2 path=$3 library
 
 	install -D -m "$(stat -L -c %a "$file")" "$file" "$stage$path"
-	strip -g "$stage$path" 2>/dev/null || true # if it is an ELF file at all
+	[ "$(slice "$file" 1 3 | tr -d '\0')" != ELF ] || strip -g "$stage$path"
 	# "NAME => PATH (address)", or the loader's PATH alone; not for scripts and static programs.
 	for library in $(ldd "$file" 2>/dev/null | grep -o '/[^ ]*'); do
 		[ -e "$stage$library" ] || install -D -m 755 "$library" "$stage$library"
