@@ -7,8 +7,13 @@ usage: tests/figures.py [NAME...]
 Starts no guest. Exit status 0: no failure.
 """
 import os
+import contextlib
+import io
+import json
 import pathlib
 import stat
+import pty
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -362,3 +367,58 @@ def died_late():
 
 if __name__ == "__main__":
     sys.exit(cases.main(__doc__))
+@case
+def progress_of_nothing():
+    """a terminal shows each further second without news, behind the bar if there is one; a file none"""
+    said = io.StringIO()
+    said.isatty = lambda: True
+    with unittest.mock.patch.object(sys, "stderr", said), \
+            unittest.mock.patch.object(duetlib.time, "monotonic") as clock:
+        clock.return_value = 100.0
+        progress = duetlib.Progress()
+        for now in (101.9, 102.0, 102.5, 103.0):
+            clock.return_value = now
+            progress.tick()
+        assert said.getvalue() == "\r\033[Kwaiting, 2 s\r\033[Kwaiting, 3 s", said.getvalue()
+        progress.total = 4
+        progress.step("one")
+        clock.return_value = 104.0
+        progress.tick()
+        assert said.getvalue().endswith("  one"), "news make it begin anew"
+        clock.return_value = 110.0
+        progress.tick()
+        assert said.getvalue().endswith("  one, 7 s"), said.getvalue()
+        before, said.isatty = said.getvalue(), lambda: False
+        silent = duetlib.Progress()
+        clock.return_value = 200.0
+        silent.tick()
+        assert said.getvalue() == before
+
+
+@case
+def progress_of_scripts():
+    """lib.sh: on a terminal tick says what takes so long until tock, or the script's end; else nothing"""
+    script = f'. {ROOT}/tools/lib.sh; tick working; while [ ! -e "$1" ]; do sleep 0.1; done; '
+    with tempfile.TemporaryDirectory() as scratch:
+        flag = pathlib.Path(scratch, "flag")
+        for end, status in (("tock; exit 0", 0), ("die 7 broken", 7)):
+            master, slave = pty.openpty()
+            with subprocess.Popen(["bash", "-c", script + end, "bash", flag], stderr=slave,
+                                  stdin=subprocess.DEVNULL) as child:
+                os.close(slave)
+                said = b""
+                while b"bash: working, " not in said:
+                    said += os.read(master, 4096)
+                flag.touch()
+                with contextlib.suppress(OSError):   # EIO: nobody has the terminal any more
+                    while data := os.read(master, 4096):
+                        said += data
+            os.close(master)
+            assert child.returncode == status, (end, child.returncode)
+            assert said.endswith(b"\r\033[K" if not status else b"\r\033[Kbash: broken\r\n"), said
+            flag.unlink()
+        flag.touch()
+        done = subprocess.run(["bash", "-c", script, "bash", flag], capture_output=True, check=True)
+        assert not done.stderr, done
+
+

@@ -82,11 +82,12 @@ def stages(rounds, amounts, nets):
 
 
 class Watchdog:
-    """Follows the lab's lines, and knows the stage it is in."""
+    """Follows the lab's lines, and knows the stage it is in. TICK is called while there are none."""
 
-    def __init__(self, command, plan, log, patience=STAGE_SECONDS):
+    def __init__(self, command, plan, log, patience=STAGE_SECONDS, tick=lambda: None):
         self.plan = list(plan)
         self.patience = patience
+        self.tick = tick
         self.stage = "boot"
         self.lines = queue.Queue()
         with open(log, "wb") as file:
@@ -105,12 +106,20 @@ class Watchdog:
         if event["kind"] in ("plan", "run", "error"):
             self.stage = self.plan.pop(0) if self.plan else "shutdown"
 
-    def __iter__(self):
+    def line(self):
+        """The next line, or None at the end."""
+        deadline = time.monotonic() + self.patience
         while True:
             try:
-                line = self.lines.get(timeout=self.patience)
+                return self.lines.get(timeout=min(1, self.patience))
             except queue.Empty:
-                raise Frozen(self.stage, self.patience) from None
+                if time.monotonic() >= deadline:
+                    raise Frozen(self.stage, self.patience) from None
+                self.tick()
+
+    def __iter__(self):
+        while True:
+            line = self.line()
             if line is None:
                 return
             event = duetlib.Events.parse(line.strip())
@@ -167,7 +176,7 @@ def attempt(plan, more, progress):
         words += f" duet.marks=1 duet.idle={IDLE_MS}"
     log = duetlib.log_dir() / f"counted.{plan['vmm']}.{plan['phase']}.log"
     dog = Watchdog(lab_command(words, plan["net"], more, plan["vmm"]),
-                   stages(plan["rounds"], plan["amounts"], plan["net"]), log)
+                   stages(plan["rounds"], plan["amounts"], plan["net"]), log, tick=progress.tick)
     events = []
     try:
         for event in dog:

@@ -154,16 +154,20 @@ class Progress:
     """What a person sees on stderr while it runs: a bar on a terminal, else a line per run."""
 
     WIDTH = 24
+    SILENCE = 2   # seconds without news after which a terminal shows for how long there was none
 
     def __init__(self, quiet=False):
         self.quiet = quiet
         self.bar = sys.stderr.isatty() and not quiet
         self.total = self.done = 0
         self.each = 0.0
-        self.started = time.monotonic()
+        self.started = self.heard = time.monotonic()
+        self.line = ""   # the bar, while there is one
+        self.waited = 0  # seconds of silence that are shown
 
     def say(self, text):
         """One line that stays."""
+        self.heard, self.line, self.waited = time.monotonic(), "", 0
         if not self.quiet:
             clear = "\r\033[K" if self.bar else ""
             print(f"{clear}{text}", file=sys.stderr, flush=True)
@@ -209,14 +213,27 @@ class Progress:
             self.say(f"{self.done:3}/{self.total} {text}{ahead}")
             return
         full = self.WIDTH * self.done // max(self.total, self.done)
-        line = f"[{'#' * full}{'.' * (self.WIDTH - full)}] {self.done}/{self.total}{ahead}  {text}"
+        self.line = f"[{'#' * full}{'.' * (self.WIDTH - full)}] {self.done}/{self.total}{ahead}  {text}"
+        self.heard, self.waited = time.monotonic(), 0
+        self.draw(self.line)
+
+    @staticmethod
+    def draw(line):
+        """Puts LINE in place of the terminal's last."""
         columns = shutil.get_terminal_size().columns
         print(f"\r\033[K{line[:columns - 1]}", end="", file=sys.stderr, flush=True)
+
+    def tick(self):
+        """Nothing new: a terminal shows that it is not forgotten."""
+        silent = int(time.monotonic() - self.heard)
+        if self.bar and silent >= self.SILENCE and silent != self.waited:
+            self.waited = silent
+            self.draw(f"{self.line or 'waiting'}, {silent} s")
 
     def end(self):
         """Leaves the terminal as it was."""
         if self.bar:
-            print("\r\033[K", end="", file=sys.stderr, flush=True)
+            self.draw("")
 
 
 # ---- the guest and its VMMs ----
@@ -420,14 +437,22 @@ def say_place(where, args, progress):
                  if args.where is None else "running in the lab, as asked")
 
 
-def make_guest(name, progress):
-    """Builds the guest image, if it is not built."""
+def make_guest(name, progress, *options):
+    """Builds the guest image with these OPTIONS of tools/mkguest."""
     progress.say(f"building the guest ({name} kernel)")
+    command = [ROOT / "tools" / "mkguest", *options, name]
     with open(log_dir() / "mkguest.log", "wb") as log:
-        done = subprocess.run([ROOT / "tools" / "mkguest", name], stdout=log, stderr=log,
-                              check=False)
-    if done.returncode:
-        raise Fail(f"tools/mkguest {name} failed:\n{tail(log_dir() / 'mkguest.log')}")
+        child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    try:
+        while child.poll() is None:
+            progress.tick()
+            time.sleep(0.05)
+    finally:
+        progress.end()
+        end_process(child)
+    if child.returncode:
+        raise Fail(f"tools/mkguest {' '.join(command[1:])} failed:\n"
+                   f"{tail(log_dir() / 'mkguest.log')}")
 
 
 def log_dir():
@@ -497,6 +522,7 @@ def follow(command, out, log, progress, patience=None):
                 progress.show(event)
             events += fresh
             if not ended and not fresh:
+                progress.tick()
                 time.sleep(0.1)
     finally:
         progress.end()

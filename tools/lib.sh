@@ -31,6 +31,7 @@ die()
 	local status=$1
 
 	shift
+	tock
 	printf '%s: %s\n' "${0##*/}" "$*" >&2
 	exit "$status"
 }
@@ -39,6 +40,37 @@ die()
 usage_error()
 {
 	die 2 "$* (-h shows how)"
+}
+
+# Who shows that something is going on: a process, or nothing.
+ticker=
+
+# tick TEXT: from now until tock, on a terminal, a line on stderr says TEXT and for how long, once that
+# is 2 s. It ends with this script, however that ends.
+tick()
+{
+	[ -t 2 ] && [ -z "$ticker" ] || return 0
+	(
+		trap - EXIT
+		seconds=2
+		sleep 2
+		while kill -0 $$ 2>/dev/null; do
+			printf '\r\033[K%s: %s, %d s' "${0##*/}" "$1" "$seconds"
+			sleep 1
+			seconds=$((seconds + 1))
+		done
+	) >&2 9>&- &
+	ticker=$!
+}
+
+# tock: that is done.
+tock()
+{
+	[ -n "$ticker" ] || return 0
+	kill "$ticker"
+	wait "$ticker" 2>/dev/null || true
+	ticker=
+	printf '\r\033[K' >&2
 }
 
 # usage: prints the comment block at the top of the running script, which is its manual.
