@@ -92,9 +92,9 @@ HOSTILE_OBJ := $(patsubst %,$(BUILD)/obj/%.o,$(basename $(wildcard guest/hostile
 PRELOAD := $(if $(STATIC)$(MUSL)$(ASAN)$(TSAN),,$(BUILD)/tests/preload/faults.so)
 CHECK_LIBS = $(shell pkg-config --libs check)
 
-.PHONY: all help install uninstall deb clean fmt tags lint asan tsan payloads guest-agent lab-leave tests measured \
+.PHONY: all help install uninstall deb clean fmt tags lint asan tsan payloads guest-agent lab-leave boot-watch tests measured \
 	check check-unit course course-build check-rungs check-kvm check-cli check-install check-hostile check-hostfaults check-lab check-all \
-	fuzz fuzzers stress guests idle integrity compare report calibrate peers diagrams \
+	fuzz fuzzers stress guests idle integrity compare report calibrate peers diagrams bench-boot \
 	determinism regress regress-renew registers
 .DELETE_ON_ERROR:
 
@@ -119,7 +119,7 @@ help:
 	@echo 'make registers    docs/e1000-registers.md    make uninstall PREFIX=/usr/local'
 	@echo 'make deb          a Debian package'
 	@echo 'make peers        duet beside QEMU           make diagrams  docs/img, out of traces'
-	@echo 'make idle         what an idle guest costs'
+	@echo 'make idle         what an idle guest costs   make bench-boot  boot times beside QEMU'
 
 $(BUILD)/duet: $(OBJ)
 	$(call say,LD,$@)
@@ -203,14 +203,14 @@ $(GUEST)/agent: $(wildcard guest/agent*.c guest/agent*.h)
 
 guest-agent: $(GUEST)/agent
 
-# Runs in the lab, on top of whose emulated SVM the guests run.
-$(GUEST)/lab-leave: tools/lab-leave.c
+# Run in the lab, on top of whose emulated SVM the guests run; boot-watch elsewhere, too.
+$(GUEST)/lab-leave $(GUEST)/boot-watch: $(GUEST)/%: tools/%.c
 	$(call say,MUSL,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)musl-gcc -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Werror -O2 -static \
 		-idirafter /usr/include -idirafter /usr/include/x86_64-linux-gnu -o $@ $<
 
-lab-leave: $(GUEST)/lab-leave
+lab-leave boot-watch: %: $(GUEST)/%
 
 # --- tests ------------------------------------------------------------------------
 
@@ -306,7 +306,9 @@ measured:
 	$(Q)tools/deps compare
 	$(Q)$(MAKE) --no-print-directory all guest-agent
 
-compare peers diagrams integrity guests idle: measured
+bench-boot: boot-watch
+
+bench-boot compare peers diagrams integrity guests idle: measured
 	$(Q)tools/$@
 
 # Exit status 3: there is no /dev/kvm here, which was said.

@@ -1,19 +1,20 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""Medians, ratios and tables with known answers: tools/figures.py, tools/peers, tools/boots.
+"""Medians, ratios and tables with known answers: tools/figures.py, tools/peers, tools/boots,
+tools/bench-boot.
 
 usage: tests/figures.py [NAME...]
 
 Starts no guest. Exit status 0: no failure.
 """
-import os
 import contextlib
 import io
 import json
+import os
 import pathlib
-import stat
 import pty
 import shutil
+import stat
 import subprocess
 import sys
 import tempfile
@@ -28,7 +29,7 @@ import duetlib  # noqa: E402
 import figures  # noqa: E402
 from cases import case, tool  # noqa: E402
 
-peers, boots = tool("peers"), tool("boots")
+peers, boots, bench_boot = tool("peers"), tool("boots"), tool("bench-boot")
 NET = ["e1000", "virtio"]
 
 
@@ -101,7 +102,7 @@ def cells():
 @case
 def peers_table():
     """peers: every contender's median and the four ratios, in their lines"""
-    text = peers.table(result_of(runs(duet_e1000=[50, 60, 70], duet_virtio=[100, 100, 100],
+    text = figures.table(result_of(runs(duet_e1000=[50, 60, 70], duet_virtio=[100, 100, 100],
                                       QEMU_e1000=[10, 10, 10], QEMU_virtio=[40, 50, 50],
                                       QEMU_vhost=[200, 200, 200])))
     assert line_of(text, "duet e1000") == ["60.00", "±17%", "3"], text
@@ -130,7 +131,7 @@ def peers_without_vhost():
     result = result_of(runs(duet_e1000=[50], duet_virtio=[100], QEMU_e1000=[10],
                             QEMU_virtio=[40]) +
                        [{"kind": "skipped", "nic": "QEMU vhost", "reason": "no node"}])
-    assert line_of(peers.table(result), "QEMU vhost") == ["skipped", "0"]
+    assert line_of(figures.table(result), "QEMU vhost") == ["skipped", "0"]
     assert "skipped: QEMU vhost: no node" in peers.remarks(result)
 
 
@@ -149,7 +150,7 @@ def peers_one_failed():
                             QEMU_vhost=[1, 1]) +
                        [{"kind": "error", "nic": "QEMU virtio", "workload": "tcp_out",
                          "round": 1, "error": "stuck"}])
-    text = peers.table(result)
+    text = figures.table(result)
     assert line_of(text, "QEMU virtio") == ["failed", "0"], text
     assert line_of(text, "QEMU e1000 : QEMU virtio") == ["-", "-", "0"], text
     assert line_of(text, "duet e1000 : duet virtio") == ["0.50", "0.50–0.50", "1"], text
@@ -345,6 +346,102 @@ def followed(script, *args):
             return str(why)
 
 
+def boot_events(**values):
+    """What boot-watch says: contender -> ms until process 1 in rounds 0, 1..., or None: no good."""
+    events = [{"kind": "host", "release": "6.1", "cpus": 1, "probe": {"flavour": "SVM"}}]
+    for name, each in values.items():
+        for number, value in enumerate(each):
+            which = {"workload": "init", "nic": name.replace("_", " "), "round": number}
+            events.append({"kind": "error", **which, "error": "stuck"} if value is None else
+                          {"kind": "run", **which, "unit": "ms", "value": value, "end_ms": 10,
+                           "own_kb": 2048, "ram_kb": 9999})
+    return events
+
+
+def boot_result(events, names, skipped):
+    """What tools/bench-boot makes of them."""
+    args = types.SimpleNamespace(rounds=2, memory="256M", guest="generic", load=0.0)
+    return bench_boot.collect(args, "counted", events, names, skipped)
+
+
+@case
+def bench_boot_table():
+    """bench-boot: medians, own memory and ratios; the warming round is in none; targets"""
+    names = ["duet warm", "QEMU microvm"]
+    result = boot_result(boot_events(duet_warm=[9999, 100, 120], QEMU_microvm=[9999, 200, 100]),
+                         names, {"kvmtool": "no such program"})
+    text = figures.table(result)
+    assert line_of(text, "duet warm") == ["110.0", "±9%", "10.00", "±0%", "2.000", "±0%", "2"], text
+    assert line_of(text, "duet warm : QEMU microvm")[:2] == ["0.85", "0.50–1.20"], text
+    assert line_of(text, "kvmtool")[0] == "skipped", text
+    assert bench_boot.verdicts(result) == \
+        ["target: duet warm : QEMU microvm at most 1: 0.85, met"], bench_boot.verdicts(result)
+    assert bench_boot.remarks(result) == ["skipped: kvmtool: no such program"]
+    slow = boot_result(boot_events(duet_warm=[1, 300], QEMU_microvm=[1, 200]), names, {})
+    assert bench_boot.verdicts(slow)[0].endswith("1.50, missed")
+
+
+@case
+def bench_boot_failures():
+    """bench-boot: a boot whose second try was good is no failure; one without is, and is said"""
+    names = ["duet warm", "QEMU microvm"]
+    events = boot_events(duet_warm=[1, None], QEMU_microvm=[1, None])
+    events += boot_events(duet_warm=[1, 100])
+    result = boot_result(events, names, {})
+    assert [event["nic"] for event in result["again"]] == ["duet warm"], result["again"]
+    assert [event["nic"] for event in result["errors"]] == ["QEMU microvm"], result["errors"]
+    assert not bench_boot.verdicts(result)
+    assert "failed: QEMU microvm, round 1: stuck" in bench_boot.remarks(result)
+
+
+@case
+def bench_boot_order():
+    """bench-boot: everyone once a round, in turns that go round; only caches are warmed"""
+    names = ["duet warm", "duet cold", "QEMU microvm"]
+    planned = bench_boot.boots("kvm", names, 2)
+    assert [name for number, name in planned if number == 0] == names, planned
+    assert [name for number, name in planned if number == 2] == names[1:] + names[:1], planned
+    assert bench_boot.boots("counted", names, 1)[:2] == [(0, "duet warm"), (1, "duet warm")]
+
+
+@case
+def bench_boot_job():
+    """bench-boot: the job, run with a VMM of straw: the caches, a second try in the lab only"""
+    with tempfile.TemporaryDirectory() as scratch:
+        duet, watch = pathlib.Path(scratch, "duet"), pathlib.Path(scratch, "watch")
+        duet.write_text("#!/bin/sh\necho '{\"flavour\":'; echo '\"SVM\"}'\n")
+        watch.write_text("#!/bin/sh\n"   # a cache is empty, or has what was left in it
+                         "had=$(ls $XDG_CACHE_HOME); touch $XDG_CACHE_HOME/x; [ \"$had\" ] && w=run\n"
+                         "echo '{\"kind\":\"'${w:=error}'\",\"nic\":\"'$1'\",\"round\":'$2'}'\n"
+                         "[ $w = run ]\n")
+        for file in (duet, watch):
+            file.chmod(0o755)
+        at = {"duet": duet, "watch": watch, "scratch": scratch, "kib": 1 << 18, "initrd": "i",
+              "vmlinuz": "z"}
+        for where, tries in (("kvm", ["error", "error"]), ("lab", ["error", "error", "error", "run"])):
+            text = bench_boot.job(where, at, [], [(1, "duet cold"), (1, "duet warm")])
+            done = subprocess.run(["sh", "-c", text], capture_output=True, text=True, check=True)
+            events = [json.loads(line) for line in done.stdout.splitlines()]
+            assert events[0]["probe"] == {"flavour": "SVM"}, events
+            assert [event["kind"] for event in events[1:-1]] == tries, (where, events)
+            assert events[-1] == {"kind": "end", "ok": True}, events
+            shutil.rmtree(f"{scratch}/warm")
+
+
+@case
+def bench_boot_without():
+    """bench-boot: what is not installed is left out, with the reason; what cannot be is refused"""
+    with unittest.mock.patch.dict(os.environ, {"PATH": "/nonexistent"}):
+        found, why = bench_boot.programs()
+    assert list(found) == ["duet"] and "apt-get" in why["qemu"] and "Debian 12" in why["kvmtool"]
+    assert bench_boot.pairs(["duet warm"]) == {}
+    for words, said in ((["--rounds", "0"], "one round"), (["-m", "4G"], "64M to 2G"),
+                        (["-m", "lots"], "lots"), (["--lab", "--kvm"], "not allowed")):
+        done = subprocess.run([sys.executable, ROOT / "tools" / "bench-boot", *words], check=False,
+                              capture_output=True, text=True, stdin=subprocess.DEVNULL)
+        assert done.returncode == 2 and said in done.stderr, done
+
+
 @case
 def silence():
     """follow(): a command that says nothing is ended after its patience, and it is said"""
@@ -352,21 +449,6 @@ def silence():
     assert "nothing was heard" in said and "hello" in said, said
 
 
-@case
-def died_late():
-    """follow(): a command that dies after its last line did not end well; one that says so itself did"""
-    def script(well, status):
-        return (f"""echo '{{"kind":"end","errors":0,"ok":{well}}}' >$1; echo boom; exit {status}""")
-
-    assert [event["kind"] for event in followed(script("true", 0))] == ["end"]
-    assert [event["kind"] for event in followed(script("false", 1))] == ["end"]
-    said = followed(script("true", 1))
-    assert "status 1" in said and "boom" in said, said
-    assert "status 3" in followed("exit 3")
-
-
-if __name__ == "__main__":
-    sys.exit(cases.main(__doc__))
 @case
 def progress_of_nothing():
     """a terminal shows each further second without news, behind the bar if there is one; a file none"""
@@ -422,3 +504,18 @@ def progress_of_scripts():
         assert not done.stderr, done
 
 
+@case
+def died_late():
+    """follow(): a command that dies after its last line did not end well; one that says so itself did"""
+    def script(well, status):
+        return (f"""echo '{{"kind":"end","errors":0,"ok":{well}}}' >$1; echo boom; exit {status}""")
+
+    assert [event["kind"] for event in followed(script("true", 0))] == ["end"]
+    assert [event["kind"] for event in followed(script("false", 1))] == ["end"]
+    said = followed(script("true", 1))
+    assert "status 1" in said and "boom" in said, said
+    assert "status 3" in followed("exit 3")
+
+
+if __name__ == "__main__":
+    sys.exit(cases.main(__doc__))

@@ -141,15 +141,15 @@ class Frozen(Exception):
         self.stage = stage
 
 
-def qemu_packs():
-    """QEMU and the firmware it starts a kernel with, from where it looks for it itself."""
+def qemu_packs(firmware=QEMU_FIRMWARE):
+    """QEMU and the FIRMWARE it starts a kernel with, from where it looks for it itself."""
     program = shutil.which(QEMU)
     if not program:
         raise Fail(f"{QEMU} is not there: apt-get install qemu-system-x86")
     found = subprocess.run([QEMU, "-L", "help"], capture_output=True, text=True, check=True)
     folders = [pathlib.Path(line) for line in found.stdout.splitlines()]
     packs = [program]
-    for name in QEMU_FIRMWARE:
+    for name in firmware:
         path = next((folder / name for folder in folders if (folder / name).exists()), None)
         if not path:
             raise Fail(f"QEMU's {name} is in none of " + ", ".join(map(str, folders)))
@@ -157,14 +157,20 @@ def qemu_packs():
     return packs
 
 
+def lab(packs, memory):
+    """What to put before a command to run it in this lab, with PACKS."""
+    command = [ROOT / "tools" / "lab", "--counted", "-m", memory, "-t", LAB_SECONDS]
+    for pack in packs:
+        command += ["-p", pack]
+    return [*command, "--"]
+
+
 def lab_command(words, nets, more, vmm):
     """tools/lab with everything the guest and its VMM are made of."""
-    command = [ROOT / "tools" / "lab", "--counted", "-m", LAB_MEMORY[vmm], "-t", LAB_SECONDS]
-    for pack in (*([BUILD / "duet"] if vmm == "duet" else qemu_packs()), GUEST / "agent",
-                 ROOT / "tools" / "counted-job", f"{GUEST}/generic/vmlinux:/guest/vmlinux",
-                 f"{GUEST}/generic/initrd.img:/guest/initrd.img"):
-        command += ["-p", pack]
-    return [*command, "--", "counted-job", vmm, words, *nets, "--", *more]
+    packs = [*([BUILD / "duet"] if vmm == "duet" else qemu_packs()), GUEST / "agent",
+             ROOT / "tools" / "counted-job", f"{GUEST}/generic/vmlinux:/guest/vmlinux",
+             f"{GUEST}/generic/initrd.img:/guest/initrd.img"]
+    return [*lab(packs, LAB_MEMORY[vmm]), "counted-job", vmm, words, *nets, "--", *more]
 
 
 def attempt(plan, more, progress):

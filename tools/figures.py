@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""Medians, ratios and tables: what tools/compare and tools/peers make of the agent's runs.
+"""Medians, ratios and tables: what tools/compare, tools/peers and tools/bench-boot make of runs.
 
 Pure functions: they read no file and start nothing (tests/figures.py examines them).
 """
 import statistics
 
 TITLES = {"tcp_out": "TCP out", "tcp_in": "TCP in", "tcp_rr": "TCP 1-byte RR",
-          "udp_out": "UDP small out", "udp_in": "UDP small in"}
+          "udp_out": "UDP small out", "udp_in": "UDP small in",
+          "init": "process 1", "end": "end", "own": "own memory"}
 
 
 # ---- figures ----
@@ -79,15 +80,64 @@ def align(lines, left):
         for index, (text, width) in enumerate(zip(line, widths))).rstrip() for line in lines)
 
 
-def heading(result, vmm):
-    """What the figures were measured on; VMM says with what."""
-    host, guest, options = result["host"], result["guest"], result["options"]
+# ---- contenders and their ratios, by workload ----
+
+def spread_of_n(counts):
+    """How many rounds the ratios of a line rest on: "3", or "2–3"."""
+    low, high = min(counts), max(counts)
+    return str(low) if low == high else f"{low}–{high}"
+
+
+def together(cells):
+    """Pairs of a figure and its spread as one text each, aligned among themselves."""
+    width = max(len(spread) for _, spread in cells)
+    return [f"{value} {spread:>{width}}" for value, spread in cells]
+
+
+def column(result, row):
+    """A workload's cells: title, unit, each contender's figure, nothing, each ratio."""
+    own = [("skipped", "") if name in result["skipped"] else cell(row, name)
+           for name in result["contenders"]]
+    ratios = [ratio_cell(found) for found in row["ratios"].values()]
+    return [TITLES[row["workload"]], row["unit"], *together(own), "", *together(ratios)]
+
+
+def counts(result):
+    """The last column: how many rounds each line's figures rest on."""
+    rows = result["summary"]
+    of_name = [spread_of_n([sum((run["nic"], run["workload"]) == (name, row["workload"])
+                                for run in result["runs"]) for row in rows])
+               for name in result["contenders"]]
+    of_pair = [spread_of_n([row["ratios"][label]["n"] if row["ratios"][label] else 0
+                            for row in rows]) for label in rows[0]["ratios"]]
+    return ["", "n", *of_name, "", *of_pair]
+
+
+def table(result):
+    """Contenders, then ratios, by workload."""
+    rows = result["summary"]
+    names = ["", "", *result["contenders"], "", *rows[0]["ratios"]]
+    return align(list(zip(names, *(column(result, row) for row in rows), counts(result))), 1)
+
+
+# ---- on what ----
+
+def where(result):
+    """The line that says on which machine."""
+    host = result["host"]
     place = {"lab": "lab (a machine emulated by QEMU TCG)", "kvm": "this machine",
              "counted": "counted lab (QEMU TCG, 1 ns an instruction)"}[result["where"]]
+    return (f"where    {place}; KVM: {result['flavour']}; Linux {host['release']}, "
+            f"{host['cpus']} CPUs")
+
+
+def heading(result, vmm):
+    """What the figures were measured on; VMM says with what."""
+    guest, options = result["guest"], result["options"]
     drivers = ", ".join(dict.fromkeys(f"{nic['driver']} {nic['version']}".strip()
                                       for nic in result["nics"]))
     return "\n".join([
-        f"where    {place}; KVM: {result['flavour']}; Linux {host['release']}, {host['cpus']} CPUs",
+        where(result),
         f"vmm      {vmm}",
         f"guest    Linux {guest['release']}, {guest['cpus']} vCPU, {options['memory']}, clock "
         f"{guest['clocksource']}; drivers: {drivers}",
