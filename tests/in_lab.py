@@ -615,7 +615,6 @@ def debian():
 
 # Both cards away from the kernel; each port's burst of frames goes round and round.
 TESTPMD = r"""
-chmod 755 /
 echo 128 >/proc/sys/vm/nr_hugepages
 for id in '8086 100e' '1af4 1041'; do echo $id >/sys/bus/pci/drivers/uio_pci_generic/new_id; done
 (sleep 12; echo) | dpdk-testpmd --in-memory -l 0-1 -- --tx-first --port-topology=loop \
