@@ -2,29 +2,10 @@
 /* test_opts.c: the command line: what is understood, and what a mistake is told. */
 #include "devices/ladder.h"
 #include "tests/check_main.h"
-#include "vmm/opts.h"
+#include "tests/rig/opts_line.h"
 #include "vmm/util.h"
 
 #include <string.h>
-
-#define ARGS_MAX 56
-
-static struct opts o;
-
-/* Parse the words of `line`, separated by single blanks; '_' stands for an empty word. */
-static int parse(const char *line)
-{
-	static char text[1280];
-	static char *argv[ARGS_MAX] = { (char *)"duet" };
-	char *save, *word;
-	int argc = 1;
-
-	snprintf(text, sizeof(text), "%s", line);
-	for (word = strtok_r(text, " ", &save); word; word = strtok_r(NULL, " ", &save))
-		argv[argc++] = strcmp(word, "_") ? word : (char *)"";
-	argv[argc] = NULL;
-	return opts_parse(&o, argc, argv);
-}
 
 START_TEST(run_has_defaults)
 {
@@ -43,70 +24,6 @@ START_TEST(run_has_defaults)
 	ck_assert(!o.user && !o.chroot);
 	ck_assert_uint_eq(o.n_disks, 0);
 	ck_assert(!o.rng && !o.dry_run);
-}
-END_TEST
-
-START_TEST(exec_ends_its_options_at_the_command)
-{
-	ck_assert_int_eq(parse("exec ls -l -k --help"), 0);
-	ck_assert_int_eq(o.command, OPTS_EXEC);
-	ck_assert_str_eq(o.exec.argv[0], "ls");
-	ck_assert_str_eq(o.exec.argv[3], "--help");
-	ck_assert_ptr_null(o.exec.argv[4]);
-	ck_assert_ptr_null(o.kernel);
-	ck_assert_str_eq(o.exec.dir, ".");
-	ck_assert(!o.exec.no_dir && !o.exec.input && !o.exec.root);
-	ck_assert_uint_eq(o.exec.limit, UINT64_C(64) << 20);
-	ck_assert_uint_eq(o.timeout, 0);
-	ck_assert_int_eq(parse("exec -k K -m 1G -n e1000,null --dir D --root R --limit 1G --stdin "
-			       "--no-dir --timeout 60 -- -x --"),
-			 0);
-	ck_assert_str_eq(o.kernel, "K");
-	ck_assert_uint_eq(o.n_nics, 1);
-	ck_assert_str_eq(o.exec.dir, "D");
-	ck_assert_str_eq(o.exec.root, "R");
-	ck_assert(o.exec.no_dir && o.exec.input);
-	ck_assert_uint_eq(o.exec.limit, UINT64_C(1) << 30);
-	ck_assert_uint_eq(o.timeout, 60);
-	ck_assert_str_eq(o.exec.argv[0], "-x");
-	ck_assert_str_eq(o.exec.argv[1], "--");
-	ck_assert_ptr_null(o.exec.argv[2]);
-	ck_assert_int_eq(parse("run K --timeout 5"), 0);
-	ck_assert_uint_eq(o.timeout, 5);
-}
-END_TEST
-
-START_TEST(exec_files_have_a_name_on_each_side)
-{
-	static const struct {
-		const char *host, *guest;
-	} files[] = { { "a/b.c", "b.c" }, { "/x:y", "/usr/bin/z" }, { "plain", "sub/...x" } };
-
-	ck_assert_int_eq(parse("exec --file a/b.c --file /x:y:/usr/bin/z --file plain:sub/...x ls"),
-			 0);
-	ck_assert_uint_eq(o.exec.n_files, 3);
-	for (unsigned i = 0; i < 3; i++) {
-		const struct opts_file *f = &o.exec.file[i];
-
-		ck_assert_int_eq(f->host_len, (int)strlen(files[i].host));
-		ck_assert_int_eq(strncmp(f->host, files[i].host, strlen(files[i].host)), 0);
-		ck_assert_str_eq(f->guest, files[i].guest);
-	}
-}
-END_TEST
-
-START_TEST(exec_takes_so_many_files)
-{
-	char line[1024] = "exec";
-
-	for (unsigned i = 0; i < OPTS_FILES_MAX; i++)
-		snprintf(line + strlen(line), sizeof(line) - strlen(line), " --file %u", i);
-	snprintf(line + strlen(line), sizeof(line) - strlen(line), " true");
-	ck_assert_int_eq(parse(line), 0);
-	ck_assert_uint_eq(o.exec.n_files, OPTS_FILES_MAX);
-	memcpy(line + strlen(line) - 4, "--file more true", 17);
-	ck_assert_int_eq(parse(line), -1);
-	ck_assert_ptr_nonnull(strstr(o.why, "at most 32"));
 }
 END_TEST
 
@@ -580,9 +497,6 @@ END_TEST
 
 static const struct test_entry tests[] = {
 	T(run_has_defaults),
-	T(exec_ends_its_options_at_the_command),
-	T(exec_files_have_a_name_on_each_side),
-	T(exec_takes_so_many_files),
 	TLOOP(run_takes_every_option_in_both_forms, 0, 2),
 	TLOOP(kernel_is_a_word_or_an_option, 0, ARRAY_SIZE(kernels)),
 	TLOOP(memory_has_units, 0, ARRAY_SIZE(sizes)),
