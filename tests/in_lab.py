@@ -204,7 +204,7 @@ def moved_by_kernel(lines, slot):
     return nic
 
 
-@case
+@long_case
 def vhost():
     """vhost=on beside an e1000 and a virtio-net of ours: every byte checked, none moved by duet"""
     if vhost_lacks():
@@ -217,7 +217,7 @@ def vhost():
     return None
 
 
-@case
+@long_case
 def vhost_line():
     """vhost=on without messages (pci=nomsi): INTA# is raised for the kernel, every byte checked"""
     if vhost_lacks():
@@ -229,7 +229,7 @@ def vhost_line():
     return None
 
 
-@case
+@long_case
 def vhost_drivers():
     """vhost=on: link down and up, rebind, module reload under checked traffic on two NICs"""
     if vhost_lacks():
