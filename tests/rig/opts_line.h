@@ -5,9 +5,10 @@
 
 #include "vmm/opts.h"
 
+#include <check.h>
 #include <string.h>
 
-#define ARGS_MAX 56
+#define ARGS_MAX 80
 
 static struct opts o;
 
@@ -20,8 +21,10 @@ static inline int parse(const char *line)
 	int argc = 1;
 
 	snprintf(text, sizeof(text), "%s", line);
-	for (word = strtok_r(text, " ", &save); word; word = strtok_r(NULL, " ", &save))
+	for (word = strtok_r(text, " ", &save); word; word = strtok_r(NULL, " ", &save)) {
+		ck_assert_int_lt(argc, ARGS_MAX - 1);
 		argv[argc++] = strcmp(word, "_") ? word : (char *)"";
+	}
 	argv[argc] = NULL;
 	return opts_parse(&o, argc, argv);
 }
