@@ -138,9 +138,12 @@ static void vnet_vhost_give_all(struct vnet *v)
 
 void vnet_vhost_sync(struct vnet *v)
 {
-	bool kernel = v->running && pci_bus_master(&v->nic.pci) && net_link_up(v->nic.be);
+	bool kernel;
 
-	if (v->vhost && kernel && !v->lent)
+	if (!v->vhost)
+		return;
+	kernel = v->running && pci_bus_master(&v->nic.pci) && net_link_up(v->nic.be);
+	if (kernel && !v->lent)
 		vnet_vhost_give_all(v);
 	for (unsigned q = 0; v->lent && !kernel && q < VNET_VHOST_QUEUES; q++)
 		if (v->lent & BIT(q))
