@@ -299,7 +299,7 @@ check-all: check
 	$(Q)tools/mkdebian >/dev/null
 	$(Q)tools/mkdpdk >/dev/null
 	$(Q)tests/lab.sh debian
-	$(Q)tests/lab.sh dpdk vhost vhost_line vhost_drivers
+	$(Q)tests/lab.sh dpdk vhost vhost_line vhost_drivers vhost_reboot vhost_hostile
 
 # What the tools below boot and run.
 measured:

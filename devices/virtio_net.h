@@ -102,7 +102,8 @@ static inline struct virtq *vnet_q(struct vnet *v, unsigned q)
 
 /* --- virtio_net.c; work held, I/O thread --- */
 
-/* The driver did `why` and no queue makes sense any more: stop until it resets us. */
+/* The driver did `why`, and no queue makes sense any more, or the host did (NULL; it was
+ * said): stop until the driver resets us. */
 void vnet_broken(struct vnet *v, const char *why);
 /* Interrupt for what queue `q` has published, if the driver wants one; or without asking. */
 void vnet_irq_update(struct vnet *v, unsigned q);

@@ -133,7 +133,7 @@ static void vnet_vhost_give_all(struct vnet *v)
 		if (virtq_enabled(vnet_q(v, q)))
 			err = vnet_vhost_give(v, q);
 	if (err)
-		vnet_broken(v, "the host's kernel refused a queue");
+		vnet_broken(v, NULL); /* virtq_enable() has found the rings good */
 }
 
 void vnet_vhost_sync(struct vnet *v)

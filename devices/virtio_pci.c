@@ -117,7 +117,8 @@ static uint64_t virtio_pci_device_read(struct virtio_pci *vp, unsigned off, unsi
 
 void virtio_pci_needs_reset(struct virtio_pci *vp, const char *why)
 {
-	vp->ops->fault(vp->dev, why);
+	if (why)
+		vp->ops->fault(vp->dev, why);
 	if (vp->status & VIRTIO_CONFIG_S_NEEDS_RESET)
 		return;
 	vp->status |= VIRTIO_CONFIG_S_NEEDS_RESET;

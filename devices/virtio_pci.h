@@ -125,7 +125,8 @@ bool virtio_pci_irq(struct virtio_pci *vp, unsigned q);
 bool virtio_pci_config_set(struct virtio_pci *vp, unsigned off, const void *src, unsigned len,
 			   bool notify);
 
-/* The driver did `why` and the device cannot go on: NEEDS_RESET, and tell it. work held. */
+/* The driver did `why` (NULL: the host is to blame, which was said) and the device cannot go
+ * on: NEEDS_RESET, and tell it. work held. */
 void virtio_pci_needs_reset(struct virtio_pci *vp, const char *why);
 
 /* Has the driver accepted feature bit `bit`? work held, or FEATURES_OK seen. */

@@ -9,6 +9,7 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 CASES = []
+LONG = []   # run only when named
 
 
 class Skip(Exception):
@@ -26,6 +27,12 @@ def tool(name):
 def case(function):
     """Marks a test; its docstring says what holds."""
     CASES.append(function)
+    return function
+
+
+def long_case(function):
+    """The same for one that takes minutes, or what few hosts have."""
+    LONG.append(function)
     return function
 
 
@@ -63,7 +70,7 @@ def told(test):
         test()
     except Skip as why:
         word, note = "skip", f" ({why})"
-    except (AssertionError, LookupError, ValueError, OSError, subprocess.TimeoutExpired) as why:
+    except (AssertionError, LookupError, ValueError, OSError, subprocess.SubprocessError) as why:
         word, note = "FAIL", f"\n        {type(why).__name__}: {why}"
     print(f"  {word:<5} {test.__doc__} [{time.monotonic() - begin:.1f} s]{note}", flush=True)
     return word
@@ -75,6 +82,7 @@ def stage(doc):
     if names[:1] in (["-h"], ["--help"]):
         print(doc)
         return 0
-    words = [told(test) for test in CASES if not names or test.__name__ in names]
+    chosen = [test for test in CASES + LONG if test.__name__ in names] if names else CASES
+    words = [told(test) for test in chosen]
     print(f"{words.count('ok')} passed, {words.count('FAIL')} failed, {words.count('skip')} skipped")
     return 1 if "FAIL" in words or not words else 0

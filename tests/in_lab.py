@@ -25,14 +25,14 @@ import tempfile
 import termios
 import time
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+import cases
+from booting import BUILD, GUEST, ROOT, boot, only, stop_of, traffic
+from cases import case, long_case
+
 sys.path.insert(0, str(ROOT / "tools"))
 import stressing  # noqa: E402
 import windows  # noqa: E402
-BUILD = pathlib.Path(os.environ.get("BUILD") or ROOT / "build").resolve()
-GUEST = BUILD / "guest"
-CASES = []
-LONG = []
+import in_lab_vhost  # noqa: E402, F401: its cases are ours
 
 # Every feature the model offers and Linux 6.1's driver takes, by the virtio specification's
 # numbers (5.1.3, 6): the guest must see exactly these.
@@ -44,55 +44,6 @@ VIRTIO_FEATURES = {
 }
 # May be there as well: 2 CTRL_GUEST_OFFLOADS, 3 MTU (when the interface has one), 9/13 ECN.
 VIRTIO_OPTIONAL = {2, 3, 9, 13}
-
-
-def case(function):
-    """Register a test function; its docstring is its title."""
-    CASES.append(function)
-    return function
-
-
-def long_case(function):
-    """The same for one that takes minutes."""
-    LONG.append(function)
-    return function
-
-
-def traffic(argv, status, prepare=lambda: None):
-    """Run tools/traffic. In the lab QEMU's own races can end or stall a guest, whatever the VMM
-    (docs/testing.md): a boot that crashed or stalled there gets one more chance, and it is said."""
-    prepare()
-    r = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
-    if os.environ.get("DUET_LAB") and r.returncode in {4, 124} - {status}:
-        print(f"        (the lab's processor failed the guest, status {r.returncode}: once more)",
-              flush=True)
-        prepare()
-        r = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                           check=False)
-    return r
-
-
-def boot(mode, *args, status=0):
-    """One boot. Returns the JSON lines as a list of dicts."""
-    with tempfile.TemporaryDirectory() as scratch:
-        console = pathlib.Path(scratch, "console")
-        r = traffic([ROOT / "tools/traffic", mode, "-q", "--timeout", "120", "--console", console,
-                     *args], status)
-        tail = console.read_text(errors="replace")[-1500:] if console.exists() else ""
-    wrong = [line[:600] for line in r.stdout.splitlines() if '"ok": false' in line]
-    assert r.returncode == status, "\n".join([
-        f"status {r.returncode}, not {status}", *wrong, r.stderr[-800:], f"console: {tail}"])
-    return [json.loads(line) for line in r.stdout.splitlines() if line.startswith("{")]
-
-
-def only(lines, kind):
-    """The lines of one kind."""
-    return [line for line in lines if line["kind"] == kind]
-
-
-def stop_of(lines):
-    """Why the VMM ended, by its own statistics."""
-    return only(lines, "stats")[0]["stats"]["run"]["stop"]
 
 
 @case
@@ -182,66 +133,6 @@ def self_tests():
     assert len(only(lines, "counted")) == 3, lines
     wrong = stressing.complaints(lines)
     assert not wrong, wrong
-
-
-def vhost_lacks():
-    """Why the host's kernel cannot move frames here; None if it can. Opening loads the module."""
-    try:
-        os.close(os.open("/dev/vhost-net", os.O_RDWR))
-    except OSError as why:
-        return f"/dev/vhost-net: {why.strerror}"
-    return None
-
-
-def moved_by_kernel(lines, slot):
-    """All that was sent and received passed the kernel alone, and the tap lost nothing."""
-    stats = only(lines, "stats")[0]
-    nic, tap = stats["stats"]["nics"][slot - 1], stats["taps"][slot - 1]
-    assert nic["frames_by"] == "vhost" and nic["tx_kicks"] and nic["guest_faults"] == 0, nic
-    assert not nic["tx_frames"] and not any(nic["backend_stats"].values()), nic
-    assert tap["rx_packets"] > 600 and tap["tx_packets"] > 600, tap
-    assert not tap["tx_dropped"] and not tap["rx_dropped"], tap
-    return nic
-
-
-@long_case
-def vhost():
-    """vhost=on beside an e1000 and a virtio-net of ours: every byte checked, none moved by duet"""
-    if vhost_lacks():
-        return vhost_lacks()
-    lines = boot("integrity", "--timeout", "240", "-n", "e1000", "-n", "virtio", "-n",
-                 "virtio,vhost=on", "--set", "bytes=2M", "--set", "datagrams=600")
-    assert [v["ok"] for v in only(lines, "verdict")] == [True] * 3, lines
-    nic = moved_by_kernel(lines, 3)
-    assert not nic["features"] & sum(1 << bit for bit in (18, 19, 20)), "a filter was offered"
-    return None
-
-
-@long_case
-def vhost_line():
-    """vhost=on without messages (pci=nomsi): INTA# is raised for the kernel, every byte checked"""
-    if vhost_lacks():
-        return vhost_lacks()
-    lines = boot("integrity", "--timeout", "240", "-n", "virtio,vhost=on", "-a", "pci=nomsi",
-                 "--set", "bytes=2M", "--set", "datagrams=600")
-    assert [v["ok"] for v in only(lines, "verdict")] == [True], lines
-    assert moved_by_kernel(lines, 1)["irqs"] > 0, lines
-    return None
-
-
-@long_case
-def vhost_drivers():
-    """vhost=on: link down and up, rebind, module reload under checked traffic on two NICs"""
-    if vhost_lacks():
-        return vhost_lacks()
-    script = base64.b64encode(b"exec stress -n 1 -t 20000 link rebind modules").decode()
-    lines = boot("run", "--watch", "--marks", "--timeout", "400", "-i",
-                 GUEST / "generic/stress.img", "-n", "virtio,vhost=on", "-n", "virtio",
-                 "--set", f"cmd={script}")
-    assert len(only(lines, "step")) == 6, lines
-    wrong = stressing.complaints(lines)
-    assert not wrong, wrong
-    return None
 
 
 @case
@@ -639,29 +530,6 @@ def dpdk():
     assert not any(nic["guest_faults"] for nic in nics), nics
 
 
-def main():
-    """Run the cases, or those named."""
-    tally = {"ok": 0, "skip": 0, "FAIL": 0}
-    os.chdir(ROOT)
-    names = sys.argv[1:]
-    for test in [t for t in CASES + LONG if t.__name__ in names] if names else CASES:
-        word, note, start = "ok", "", time.monotonic()
-        try:
-            lacks = test()   # a reason not to run it, if anything
-            if lacks:
-                word, note = "skip", f": {lacks}"
-        except (AssertionError, KeyError, IndexError, ValueError, OSError,
-                subprocess.SubprocessError) as why:
-            word, note = "FAIL", f"\n        {type(why).__name__}: {why}"
-        tally[word] += 1
-        seconds = time.monotonic() - start
-        print(f"  {word:<5} {test.__doc__} ({seconds:.0f} s){note}", flush=True)
-    print(f"{tally['ok']} passed, {tally['FAIL']} failed, {tally['skip']} skipped")
-    return 1 if tally["FAIL"] else 0
-
-
 if __name__ == "__main__":
-    if sys.argv[1:2] in (["-h"], ["--help"]):
-        print(__doc__)
-        sys.exit(0)
-    sys.exit(main())
+    os.chdir(ROOT)
+    sys.exit(cases.stage(__doc__))

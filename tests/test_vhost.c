@@ -399,6 +399,7 @@ START_TEST(refused_queue_needs_a_reset_and_is_said_once)
 	ring_virtio_accept(r);
 	ring_virtio_go(r, 2);
 	ck_assert(status(r) & VIRTIO_CONFIG_S_NEEDS_RESET);
+	ck_assert_uint_eq(counter_get(&r->nic->stat.guest_faults), 0);
 	ring_virtio_accept(r);
 	ring_virtio_go(r, 2);
 	said = grab_stop(&g);
