@@ -4,8 +4,8 @@
  * interrupt routing, the ISA devices, and how to power off. The numbers are those of
  * vmm/layout.h; tests/test_firmware.c holds the two together.
  *
- * PCI interrupts go to IOAPIC pins 16-23 only; nothing leads from PCI to the 8259s. A
- * guest in PIC mode (Linux: noapic) gets an empty _PRT: no INTx, MSI-X works all the same.
+ * PCI interrupts go to IOAPIC pins 16-23, and to eight of the 8259s' pins for a guest in PIC
+ * mode (Linux: noapic).
  */
 DefinitionBlock ("", "DSDT", 2, "DUET", "DUETDSDT", 1)
 {
@@ -60,14 +60,34 @@ DefinitionBlock ("", "DSDT", 2, "DUET", "DUETDSDT", 1)
 				Package () { 0x001fffff, 0, 0, 23 }
 			})
 
+			/* The same in PIC mode: PIC_PCI_PINS of vmm/layout.h. */
+			Name (PRTP, Package ()
+			{
+				Package () { 0x0001ffff, 0, 0, 6 }, Package () { 0x0002ffff, 0, 0, 7 },
+				Package () { 0x0003ffff, 0, 0, 10 }, Package () { 0x0004ffff, 0, 0, 11 },
+				Package () { 0x0005ffff, 0, 0, 12 }, Package () { 0x0006ffff, 0, 0, 14 },
+				Package () { 0x0007ffff, 0, 0, 15 }, Package () { 0x0008ffff, 0, 0, 5 },
+				Package () { 0x0009ffff, 0, 0, 6 }, Package () { 0x000affff, 0, 0, 7 },
+				Package () { 0x000bffff, 0, 0, 10 }, Package () { 0x000cffff, 0, 0, 11 },
+				Package () { 0x000dffff, 0, 0, 12 }, Package () { 0x000effff, 0, 0, 14 },
+				Package () { 0x000fffff, 0, 0, 15 }, Package () { 0x0010ffff, 0, 0, 5 },
+				Package () { 0x0011ffff, 0, 0, 6 }, Package () { 0x0012ffff, 0, 0, 7 },
+				Package () { 0x0013ffff, 0, 0, 10 }, Package () { 0x0014ffff, 0, 0, 11 },
+				Package () { 0x0015ffff, 0, 0, 12 }, Package () { 0x0016ffff, 0, 0, 14 },
+				Package () { 0x0017ffff, 0, 0, 15 }, Package () { 0x0018ffff, 0, 0, 5 },
+				Package () { 0x0019ffff, 0, 0, 6 }, Package () { 0x001affff, 0, 0, 7 },
+				Package () { 0x001bffff, 0, 0, 10 }, Package () { 0x001cffff, 0, 0, 11 },
+				Package () { 0x001dffff, 0, 0, 12 }, Package () { 0x001effff, 0, 0, 14 },
+				Package () { 0x001fffff, 0, 0, 15 }
+			})
+
 			Method (_PRT)
 			{
 				If (PICM)
 				{
 					Return (PRTA)
 				}
-				Local0 = 0
-				Return (Package (Local0) { })
+				Return (PRTP)
 			}
 		}
 

@@ -77,6 +77,16 @@ def integrity():
 
 
 @case
+def without_ioapic():
+    """noapic pci=nomsi: both NICs interrupt by INTA# and the 8259s"""
+    lines = boot("integrity", "--append", "noapic pci=nomsi", "--set", "bytes=1M", "--set",
+                 "datagrams=300")
+    verdicts = only(lines, "verdict")
+    assert [v["ok"] for v in verdicts] == [True, True], verdicts
+    assert all(nic["irqs"] for nic in only(lines, "stats")[0]["stats"]["nics"]), lines[-1]
+
+
+@case
 def diagrams():
     """a traced guest: one frame out and one in on each NIC can be drawn, in the right order"""
     sent = ("tx ", "send ", "sent", "tx given back")

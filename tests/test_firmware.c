@@ -244,9 +244,10 @@ static unsigned next_number(const char **at)
 	return v;
 }
 
-static void check_prt(const char *dsl)
+/* The table called `name`: INTA# of slot s goes to pins[s % GSI_PCI_NR]. */
+static void check_prt(const char *dsl, const char *name, const uint8_t pins[GSI_PCI_NR])
 {
-	const char *p = strstr(dsl, "PRTA");
+	const char *p = strstr(dsl, name);
 
 	ck_assert_ptr_nonnull(p);
 	for (unsigned slot = 1; slot < PCI_SLOTS; slot++) {
@@ -256,7 +257,7 @@ static void check_prt(const char *dsl)
 		ck_assert_uint_eq(next_number(&p), slot << 16 | 0xffff);
 		ck_assert_uint_eq(next_number(&p), 0); /* INTA# */
 		ck_assert_uint_eq(next_number(&p), 0); /* no link device */
-		ck_assert_uint_eq(next_number(&p), GSI_PCI_BASE + slot % GSI_PCI_NR);
+		ck_assert_uint_eq(next_number(&p), pins[slot % GSI_PCI_NR]);
 	}
 }
 
@@ -275,7 +276,8 @@ static void check_dsdt(const char *dsl)
 	ck_assert_ptr_nonnull(s5);
 	s5 = strchr(s5, '{');
 	ck_assert_uint_eq(next_number(&s5), ACPI_SLP_TYP_S5);
-	check_prt(dsl);
+	check_prt(dsl, "PRTA", (const uint8_t[]){ 16, 17, 18, 19, 20, 21, 22, 23 });
+	check_prt(dsl, "PRTP", (const uint8_t[]){ PIC_PCI_PINS });
 	check_has(dsl, "0x%08X,         // Range Minimum", (unsigned)PCI_MMIO_BASE);
 	check_has(dsl, "0x%08X,         // Range Maximum", (unsigned)PCI_MMIO_END - 1);
 	check_has(dsl, "0x%04X,             // Range Minimum", (unsigned)PCI_PORT_BASE);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * irq_kvm.c: GSIs 0-23 are the IOAPIC's pins (0-15 also the PICs'), as KVM wires
- * them by default; each message vector gets a GSI above them, an eventfd bound to
- * it (KVM_IRQFD) and, once the guest has programmed it, an entry in the VM's routing
- * table. KVM takes that table only as a whole, so it is rebuilt for each change.
+ * irq_kvm.c: GSIs 0-23 are the IOAPIC's pins, and each is one of the PICs', too, for a
+ * guest that has no use for the IOAPIC; each message vector gets a GSI above them, an
+ * eventfd bound to it (KVM_IRQFD) and, once the guest has programmed it, an entry in the
+ * VM's routing table. KVM takes that table only as a whole, so it is rebuilt for each
+ * change.
  */
 #include "vmm/irq_kvm.h"
 
@@ -65,6 +66,12 @@ static void irq_kvm_set(struct irq_line *l, bool level)
 	kvm_ioctl(kl->kvm->vm, KVM_IRQ_LINE, &arg);
 }
 
+/* Which GSI the pins of the PICs listen to. KVM wants no GSI twice there, and no pin; so the
+ * PCI lines get those that no ISA device of ours has: PIC_PCI_PINS, in order. */
+static const uint8_t irq_kvm_pic_gsi[IRQ_PICS * IRQ_PIC_PINS] = {
+	0, 1, 2, 3, 4, 16, 17, 18, 8, 9, 19, 20, 21, 13, 22, 23,
+};
+
 /* Pin `pin` of irqchip `chip` listens to `gsi`. */
 static void irq_kvm_route_pin(struct kvm_irq_routing *t, unsigned gsi, unsigned chip, unsigned pin)
 {
@@ -97,7 +104,7 @@ static int irq_kvm_update(struct irq_kvm *q)
 	struct kvm_irq_routing *t = (struct kvm_irq_routing *)table;
 
 	for (unsigned i = 0; i < IRQ_PICS * IRQ_PIC_PINS; i++)
-		irq_kvm_route_pin(t, i,
+		irq_kvm_route_pin(t, irq_kvm_pic_gsi[i],
 				  i < IRQ_PIC_PINS ? KVM_IRQCHIP_PIC_MASTER : KVM_IRQCHIP_PIC_SLAVE,
 				  i % IRQ_PIC_PINS);
 	for (unsigned i = 0; i < IOAPIC_PINS; i++)
@@ -225,7 +232,10 @@ struct irq_kvm *irq_kvm_new(struct kvm *k)
 	pthread_mutex_init(&q->lock, NULL);
 	for (unsigned i = 0; i < IOAPIC_PINS; i++)
 		q->line[i] = (struct irq_kvm_line){ .line.set = irq_kvm_set, .kvm = k, .gsi = i };
-	return q;
+	if (!irq_kvm_update(q))
+		return q;
+	irq_kvm_free(q);
+	return NULL;
 }
 
 void irq_kvm_free(struct irq_kvm *q)

@@ -26,6 +26,7 @@
  *   0x0cf8-0x0cff  PCI configuration           0x1000-0xffff  PCI I/O BARs
  *
  *   interrupt lines (GSI): 3 COM2, 4 COM1, 8 RTC, 9 SCI, 16-23 PCI slots
+ *   the same at the 8259s: 3, 4, 8, 9, and 5 6 7 10 11 12 14 15
  */
 #ifndef DUET_LAYOUT_H
 #define DUET_LAYOUT_H
@@ -90,6 +91,8 @@
 #define GSI_PCI_BASE 16 /* slot s uses GSI_PCI_BASE + s % GSI_PCI_NR, INTA# only */
 #define GSI_PCI_NR   8
 #define IOAPIC_PINS  24
+/* Where a guest without IOAPIC finds the PCI lines: pins of the 8259s, level-triggered. */
+#define PIC_PCI_PINS 5, 6, 7, 10, 11, 12, 14, 15
 
 #define MAX_CPUS 16
 
