@@ -116,12 +116,32 @@ static int kvm_set_addresses(struct kvm *k)
 	return err;
 }
 
+/* All pins masked, as firmware leaves a PC: a guest that wants the IOAPIC only need not know that
+ * the PCI lines lead to the 8259s, too. */
+static int kvm_mask_pics(struct kvm *k)
+{
+	static const uint32_t pics[] = { KVM_IRQCHIP_PIC_MASTER, KVM_IRQCHIP_PIC_SLAVE };
+	int err = 0;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(pics) && !err; i++) {
+		struct kvm_irqchip chip = { .chip_id = pics[i] };
+
+		err = kvm_ioctl(k->vm, KVM_GET_IRQCHIP, &chip);
+		chip.chip.pic.imr = 0xff;
+		if (!err)
+			err = kvm_ioctl(k->vm, KVM_SET_IRQCHIP, &chip);
+	}
+	return err;
+}
+
 static int kvm_create_chips(struct kvm *k)
 {
 	/* Port 0x61 belongs to the kernel's PIT then, which has a gate but no speaker. */
 	struct kvm_pit_config pit = { .flags = KVM_PIT_SPEAKER_DUMMY };
 	int err = kvm_ioctl(k->vm, KVM_CREATE_IRQCHIP, NULL);
 
+	if (!err)
+		err = kvm_mask_pics(k);
 	return err ? err : kvm_ioctl(k->vm, KVM_CREATE_PIT2, &pit);
 }
 

@@ -64,7 +64,7 @@
 #define TEST_BELL_PIO 12
 
 #define TEST_LEVEL_GSI 16
-#define TEST_EDGE_GSI  5
+#define TEST_EDGE_GSI  3 /* an ISA line: 5 and others of the 8259s are PCI's */
 #define TEST_VECTOR    0x41
 
 #define LAPIC_EOI     0xfee000b0
