@@ -70,6 +70,9 @@ endif
 LDLIBS += -pthread $(LIBUNPACK) $(LIBELF) $(LIBSECCOMP)
 
 Q := $(if $(V),,@)
+CPUS := $(shell nproc)
+# Options of a make for what a target has just made possible, by installing what it needs.
+AGAIN := --no-print-directory -j$(CPUS)
 say = $(if $(V),,@printf '  %-7s %s\n' $(1) $(2))
 
 SRC := $(wildcard vmm/*.c devices/*.c devices/net/*.c firmware/*.c)
@@ -254,7 +257,7 @@ course: course-build
 	$(Q)BUILD=$(BUILD) tests/course.sh
 
 check-unit: tests
-	$(Q)tests/run.sh $(TESTS) $(FUZZERS) tests/docs.py tests/figures.py tests/trace2svg.py
+	$(Q)tests/run.sh -j $(CPUS) $(TESTS) $(FUZZERS) tests/docs.py tests/figures.py tests/trace2svg.py
 
 check-rungs: $(NIC_TESTS) $(BUILD)/tests/rungs
 	$(Q)tests/rungs.sh $(BUILD)/tests/rungs $(NIC_TESTS)
@@ -289,7 +292,7 @@ check-lab: all $(BUILD)/course/vm200
 
 check:
 	$(Q)tools/deps check
-	$(Q)$(MAKE) --no-print-directory tests all guest-agent course-build
+	$(Q)$(MAKE) $(AGAIN) tests all guest-agent course-build
 	$(Q)tests/check.sh
 
 # What takes minutes more than check.
@@ -304,20 +307,20 @@ check-all: check
 # What the tools below boot and run.
 measured:
 	$(Q)tools/deps compare
-	$(Q)$(MAKE) --no-print-directory all guest-agent
+	$(Q)$(MAKE) $(AGAIN) all guest-agent
 
 compare peers diagrams integrity guests idle: measured
 	$(Q)tools/$@
 
 # Its watcher needs a compiler that `measured` installs first.
 bench-boot: measured
-	$(Q)$(MAKE) --no-print-directory boot-watch
+	$(Q)$(MAKE) $(AGAIN) boot-watch
 	$(Q)tools/$@
 
 # Exit status 3: there is no /dev/kvm here, which was said.
 calibrate:
 	$(Q)tools/deps build lab
-	$(Q)$(MAKE) --no-print-directory all
+	$(Q)$(MAKE) $(AGAIN) all
 	$(Q)$(BUILD)/duet calibrate || [ $$? -eq 3 ]
 	$(Q)echo
 	$(Q)tools/lab --counted -p $(BUILD)/duet -- duet calibrate
@@ -330,7 +333,7 @@ report: measured
 # N=5: five rounds of each step, and the rest in proportion. STRESS: options of tools/stress.
 stress:
 	$(Q)tools/deps check
-	$(Q)$(MAKE) --no-print-directory all guest-agent $(BUILD)/tests/rungs
+	$(Q)$(MAKE) $(AGAIN) all guest-agent $(BUILD)/tests/rungs
 	$(Q)tools/stress $(if $(N),--rounds $(N)) $(STRESS)
 
 # N=5: five runs instead of two.
@@ -347,7 +350,7 @@ registers:
 
 asan:
 	$(Q)tools/deps check
-	$(Q)$(MAKE) --no-print-directory ASAN=1 check-unit
+	$(Q)$(MAKE) $(AGAIN) ASAN=1 check-unit
 
 # T=20: seconds for each target; FUZZ_TARGETS="e1000 opts": only those.
 fuzz:
@@ -356,11 +359,11 @@ fuzz:
 
 tsan:
 	$(Q)tools/deps check
-	$(Q)$(MAKE) --no-print-directory TSAN=1 check-unit
+	$(Q)$(MAKE) $(AGAIN) TSAN=1 check-unit
 
 lint:
 	$(Q)tools/deps build lint
-	$(Q)$(MAKE) --no-print-directory $(BUILD)/firmware/dsdt.hex $(BUILD)/payload/calibrate.hex \
+	$(Q)$(MAKE) $(AGAIN) $(BUILD)/firmware/dsdt.hex $(BUILD)/payload/calibrate.hex \
 		$(BUILD)/guest/exec-init.hex
 	$(Q)tools/lint.sh
 

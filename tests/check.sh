@@ -31,11 +31,11 @@ sum()
 	grep -E '^[0-9]+ passed' "$log" | grep -oE "[0-9]+ $1" | awk '{ n += $1 } END { print n + 0 }'
 }
 
-stage 'units' tests/run.sh "$build"/tests/{test,fuzz}_* tests/agent.py tests/counted.py tests/docs.py tests/figures.py \
-	tests/trace2svg.py tests/windows.py tests/model.py tests/moved.py tests/reporting.py \
+stage 'units' tests/run.sh -j "$(nproc)" "$build"/tests/{test,fuzz}_* tests/agent.py tests/counted.py \
+	tests/docs.py tests/figures.py tests/trace2svg.py tests/windows.py tests/model.py tests/moved.py tests/reporting.py \
 	tests/ladder.py tests/stress.py
 DUET_RUNGS=0 stage 'both NICs the way QEMU has them (every other way: make check-rungs)' \
-	tests/run.sh "$build"/tests/test_{nic_,e1000,virtio_net}*
+	tests/run.sh -j "$(nproc)" "$build"/tests/test_{nic_,e1000,virtio_net}*
 stage 'command line' tests/cli.py "$build"
 stage 'terminal and messages' tests/console.py "$build"
 BUILD=$build stage 'installation' tests/install.py

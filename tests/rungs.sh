@@ -2,16 +2,16 @@
 # SPDX-License-Identifier: MIT
 #
 # rungs.sh LIST PROGRAM...: run the NICs' test programs with every combination of rungs
-# that LIST prints (tests/rungs.c), two programs at a time: a rung must not change what
-# they see. One line for each combination, and the full output of what fails.
+# that LIST prints (tests/rungs.c): a rung must not change what they see. One line for each
+# combination, and the full output of what fails.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 list=$1
 shift
 failed=0 passed=0
-dir=$(mktemp -d)
-trap 'rm -rf "$dir"' EXIT
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
 
 while IFS=$'\t' read -r mask why what _; do
 	case $mask in
@@ -21,19 +21,15 @@ while IFS=$'\t' read -r mask why what _; do
 		;;
 	esac
 	start=$SECONDS
-	for program; do
-		[ "$(jobs -rp | wc -l)" -lt 2 ] || wait -n || true
-		DUET_RUNGS=$mask tests/run.sh "$program" >"$dir/$(basename "$program")" &
-	done
-	wait
-	if [ "$(cat "$dir"/* | grep -c '^  ok ')" -eq $# ]; then
+	DUET_RUNGS=$mask tests/run.sh -j "$(nproc)" "$@" >"$log" || true
+	if [ "$(grep -c '^  ok ' "$log")" -eq $# ]; then
 		passed=$((passed + 1))
 		printf '  ok    %-6s %-24s %s (%d programs, %d s)\n' "$mask" "$why" "$what" $# \
 			$((SECONDS - start))
 	else
 		failed=$((failed + 1))
 		printf '  FAIL  %-6s %-24s %s\n' "$mask" "$why" "$what"
-		cat "$dir"/* | grep -v '^  ok \|^[0-9]* passed, '
+		grep -v '^  ok \|^[0-9]* passed, ' "$log"
 	fi
 done < <("$list")
 [ $((passed + failed)) -gt 1 ] || {

@@ -173,14 +173,14 @@ def lab_command(words, nets, more, vmm):
     return [*lab(packs, LAB_MEMORY[vmm]), "counted-job", vmm, words, *nets, "--", *more]
 
 
-def attempt(plan, more, progress):
+def attempt(plan, more, progress, number):
     """One run of PLAN (a result's options): its events. Fail if it ended badly, Frozen if it did not end."""
     words = f"duet.rounds={plan['rounds']} duet.workloads=" + ",".join(
         f"{workload}:{amount}" for workload, amount in plan["amounts"].items())
     words += " duet.phase=" + "x" * plan["phase"]
     if MARKS[0] in more:
         words += f" duet.marks=1 duet.idle={IDLE_MS}"
-    log = duetlib.log_dir() / f"counted.{plan['vmm']}.{plan['phase']}.log"
+    log = duetlib.log_dir() / f"counted.{plan['vmm']}.{plan['phase']}.{number}.log"
     dog = Watchdog(lab_command(words, plan["net"], more, plan["vmm"]),
                    stages(plan["rounds"], plan["amounts"], plan["net"]), log, tick=progress.tick)
     events = []
@@ -205,21 +205,22 @@ def make_guest():
     duetlib.make_guest("generic", duetlib.Progress())
 
 
-def run(rounds=1, amounts=None, nets=NETS, more=(), phase=0, progress=None, vmm="duet"):
+def run(rounds=1, amounts=None, nets=NETS, more=(), phase=0, progress=None, vmm="duet", number=0):
     """A result, as the schema above has it. A frozen stage is said, and all is tried once more.
 
     Another PHASE is the same work at slightly other instants: a longer kernel command line.
+    NUMBER tells the logs of runs apart that are all the same.
     """
     plan = {"rounds": rounds, "amounts": dict(amounts or SMALL), "net": list(nets), "phase": phase,
             "vmm": vmm}
     progress = progress or duetlib.Progress()
     make_guest()
     try:
-        events = attempt(plan, more, progress)
+        events = attempt(plan, more, progress, number)
     except Frozen as why:
         progress.say(f"WATCHDOG: {why}\nThat must not happen in the counted lab. Once more, in a new one.")
         try:
-            events = attempt(plan, more, progress)
+            events = attempt(plan, more, progress, number)
         except Frozen as again:
             raise Fail(f"watchdog: {again}, for the second time") from None
     return {"schema": SCHEMA, "versions": versions(), "events": events, "options": plan}
