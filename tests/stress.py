@@ -7,11 +7,13 @@ usage: tests/stress.py [NAME...]
 
 Starts no guest. Exit status 0: no failure.
 """
+import io
 import json
 import pathlib
 import subprocess
 import sys
 import tempfile
+import threading
 import unittest.mock
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -227,7 +229,7 @@ def crowds():
             """Guests that only say who they are; the first of all lives is cut short."""
 
             def life(self, guest, number):
-                crowd.Relay(guest["name"], self.emit).show({"kind": "step"})
+                crowd.Relay(guest["name"], self.emit, None).show({"kind": "step"})
                 return next(life)
 
         def run(lab):
@@ -247,6 +249,31 @@ def crowds():
         life = iter(["cut", None])
         assert run("") == 1
         assert [line["error"] for line in lines if line["kind"] == "broken"] == ["cut"]
+
+
+@case
+def turns():
+    """one guest of a crowd boots at a time, until it says something or breaks; all run together"""
+    with tempfile.TemporaryDirectory() as scratch:
+        everybody = crowd.Crowd({"patience": 5, "batches": [{"jobs": 3, "guests": [
+            {"name": name, "arguments": []} for name in "abc"]}]}, io.StringIO(), pathlib.Path(scratch))
+        together = threading.Barrier(2, timeout=20)
+        booting = []
+
+        def follow(command, lines, log, relay, patience):
+            booting.append(relay.name)
+            relay.show({"kind": "host"})
+            assert booting == [relay.name] and everybody.turn.locked(), booting
+            booting.remove(relay.name)
+            if relay.name == "b":
+                raise crowd.Fail("broken")
+            relay.show({"kind": "begin"})
+            together.wait()
+
+        with unittest.mock.patch.object(crowd.duetlib, "follow", follow), \
+                unittest.mock.patch.dict(crowd.os.environ, DUET_LAB=""):
+            assert everybody.run() == 1
+        assert not everybody.turn.locked()
 
 
 @case
