@@ -29,7 +29,7 @@ def boot(mode, *args, status=0):
     """One boot. Returns the JSON lines as a list of dicts."""
     with tempfile.TemporaryDirectory() as scratch:
         console = pathlib.Path(scratch, "console")
-        r = traffic([ROOT / "tools/traffic", mode, "-q", "--timeout", "120", "--console", console,
+        r = traffic([ROOT / "tools/traffic", mode, "-q", "--timeout", "400", "--console", console,
                      *args], status)
         tail = console.read_text(errors="replace")[-1500:] if console.exists() else ""
     wrong = [line[:600] for line in r.stdout.splitlines() if '"ok": false' in line]

@@ -32,7 +32,7 @@ def moved_by_kernel(lines, slot):
 def vhost():
     """vhost=on beside an e1000 and a virtio-net of ours: every byte checked, none moved by duet"""
     need_vhost()
-    lines = boot("integrity", "--timeout", "240", "-n", "e1000", "-n", "virtio", "-n",
+    lines = boot("integrity", "--timeout", "600", "-n", "e1000", "-n", "virtio", "-n",
                  "virtio,vhost=on", "--set", "bytes=2M", "--set", "datagrams=600")
     assert [v["ok"] for v in only(lines, "verdict")] == [True] * 3, lines
     nic = moved_by_kernel(lines, 3)
@@ -43,7 +43,7 @@ def vhost():
 def vhost_line():
     """vhost=on without messages (pci=nomsi): INTA# is raised for the kernel, every byte checked"""
     need_vhost()
-    lines = boot("integrity", "--timeout", "240", "-n", "virtio,vhost=on", "-a", "pci=nomsi",
+    lines = boot("integrity", "--timeout", "600", "-n", "virtio,vhost=on", "-a", "pci=nomsi",
                  "--set", "bytes=2M", "--set", "datagrams=600")
     assert [v["ok"] for v in only(lines, "verdict")] == [True], lines
     assert moved_by_kernel(lines, 1)["irqs"] > 0, lines
@@ -54,7 +54,7 @@ def vhost_drivers():
     """vhost=on: link down and up, rebind, module reload under checked traffic on two NICs"""
     need_vhost()
     script = base64.b64encode(b"exec stress -n 1 -t 20000 link rebind modules").decode()
-    lines = boot("run", "--watch", "--marks", "--timeout", "400", "-i",
+    lines = boot("run", "--watch", "--marks", "--timeout", "600", "-i",
                  GUEST / "generic/stress.img", "-n", "virtio,vhost=on", "-n", "virtio",
                  "--set", f"cmd={script}")
     assert len(only(lines, "step")) == 6, lines
@@ -67,7 +67,7 @@ def vhost_reboot():
     """vhost=on: the guest reboots in the middle of traffic, and the VMM ends"""
     need_vhost()
     script = base64.b64encode(b"exec stress -n 1 -t 20000 reboot").decode()
-    lines = boot("run", "--watch", "--timeout", "240", "-i", GUEST / "generic/stress.img", "-n",
+    lines = boot("run", "--watch", "--timeout", "600", "-i", GUEST / "generic/stress.img", "-n",
                  "virtio,vhost=on", "-n", "virtio", "--set", f"cmd={script}")
     wrong = stressing.complaints(lines, "reset")
     assert not wrong, wrong

@@ -16,4 +16,4 @@ if "$build/duet" probe >/dev/null; then
 fi
 # One processor there: QEMU's races between several are not what is examined here.
 echo "  in the lab: this machine's /dev/kvm cannot run a stock kernel"
-exec tools/lab -c 1 -m 8G -t 1800 -- tests/in_lab.py "$@"
+exec tools/lab -c 1 -m 8G -t 3600 -- tests/in_lab.py "$@"
