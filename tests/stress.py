@@ -7,6 +7,7 @@ usage: tests/stress.py [NAME...]
 
 Starts no guest. Exit status 0: no failure.
 """
+import base64
 import io
 import json
 import pathlib
@@ -14,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import types
 import unittest.mock
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -21,10 +23,11 @@ sys.path.insert(0, str(ROOT / "tools"))
 sys.dont_write_bytecode = True
 import cases  # noqa: E402
 import duetlib  # noqa: E402
+import stress_counted  # noqa: E402
 import stressing  # noqa: E402
 from cases import Skip, case, tool  # noqa: E402
 
-crowd, guests = tool("crowd"), tool("guests")
+crowd, guests, stress = tool("crowd"), tool("guests"), tool("stress")
 
 
 def step(**more):
@@ -274,6 +277,42 @@ def turns():
                 unittest.mock.patch.dict(crowd.os.environ, DUET_LAB=""):
             assert everybody.run() == 1
         assert not everybody.turn.locked()
+
+
+@case
+def counted_guests():
+    """the counted lab's guests: a script and NICs each; one that ends early is broken, and said"""
+    args = types.SimpleNamespace(rounds=8, traffic="1k,2,3", stall=2000, rungs="qemu,best")
+    listed = [("up to qemu", "qemu", "qemu"), ("up to kick", "kick", "kick"),
+              ("up to best", "best", "best"), ("random", "kick", "kick")]
+    guests_of = stress.selftest_counted(args, listed)
+    assert [guest["name"] for guest in guests_of] == ["selftest qemu", "selftest best"]
+    assert guests_of[1]["nets"] == ["e1000,ladder=best", "virtio"], guests_of
+    mode, words = guests_of[0]["words"].split(" duet.cmd=")
+    assert mode == "duet.mode=run" and base64.b64decode(words).decode() == \
+        "exec stress -n 4 -t 2000 -b 1k -d 2 -p 3 selftest", guests_of
+    args.rungs = "kick,none"
+    try:
+        stress.selftest_counted(args, listed)
+        raise AssertionError("rung none was taken")
+    except duetlib.Fail as why:
+        assert "none" in str(why) and "qemu,kick,best" in str(why), why
+    line = '{"kind":"rounds","done":5}\n'
+    for end, status, kinds in (('{"kind":"end","ok":true}', 0, ["rounds"]),
+                               ('{"kind":"end","ok":false}', 1, ["rounds"]),
+                               ('{"kind":"end","ok":true}', 4, ["rounds", "broken"]),
+                               ("", 0, ["rounds", "broken"])):
+        with tempfile.TemporaryDirectory() as scratch, \
+                unittest.mock.patch.object(stress_counted.duetlib, "log_dir",
+                                           lambda: pathlib.Path(scratch)), \
+                unittest.mock.patch.object(
+                    stress_counted.counted, "lab_command",
+                    lambda *_: ["sh", "-c", f"echo '{line}{end}'; exit {status}"]):
+            out = pathlib.Path(scratch, "out")
+            events = stress_counted.boot_all(guests_of[:1], out, stress.Progress(quiet=True), 60)
+            assert [event["kind"] for event in events] == kinds, (end, status, events)
+            assert all(event["guest"] == "selftest qemu" for event in events), events
+            assert [json.loads(text) for text in out.read_text().splitlines()] == events
 
 
 @case

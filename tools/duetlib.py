@@ -433,6 +433,7 @@ def place_command(where, seconds, processors, memory="2G"):
 def say_place(where, args, progress):
     """Where it runs, and why there."""
     progress.say("running on this machine's /dev/kvm" if where == "kvm" else
+                 "running in the counted lab, as asked" if where == "counted" else
                  "running in the lab: no stock kernel can run on this machine's /dev/kvm"
                  if args.where is None else "running in the lab, as asked")
 

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: MIT
+"""Guests of tools/stress in the counted lab (tools/lab --counted), where time is instructions: a
+second that a driver sleeps costs nothing, and no load of this machine makes a driver late.
+
+There is no Python there, so nobody watches the VMM's process, and marks are not taken: it is for
+guests that need neither.
+"""
+import concurrent.futures
+import json
+import os
+import threading
+
+import counted
+import duetlib
+from duetlib import of_kind
+
+
+class Guests:
+    """All of them, and the file for what they say; lines as tools/crowd writes them."""
+
+    def __init__(self, out, progress, patience):
+        self.out = out
+        self.progress = progress
+        self.patience = patience    # seconds of this machine's time without a line
+        self.lock = threading.Lock()
+        self.events = []
+
+    def emit(self, event):
+        """One line, from any thread."""
+        with self.lock:
+            print(json.dumps(event), file=self.out, flush=True)
+            self.events.append(event)
+            self.progress.show(event)
+
+    def life(self, guest, log):
+        """Why it was not a good one, or None."""
+        command = counted.lab_command(guest["words"], guest["nets"], (), "duet", "stress.img")
+        dog = counted.Watchdog(command, [], log, self.patience)
+        said = []
+        try:
+            for event in dog:
+                said.append(event)
+                if event["kind"] != "end":
+                    self.emit({**event, "guest": guest["name"]})
+        except counted.Frozen as why:
+            return str(why)
+        finally:
+            status = dog.end()
+        if not of_kind(said, "end") or (status and of_kind(said, "end")[-1]["ok"]):
+            return f"the guest ended early (status {status}):\n{duetlib.tail(log)}"
+        return None
+
+    def boot(self, number, guest):
+        """One guest."""
+        error = self.life(guest, duetlib.log_dir() / f"stress.{number}.log")
+        if error:
+            self.emit({"kind": "broken", "guest": guest["name"], "error": error})
+
+
+def boot_all(guests, out, progress, patience):
+    """The lines of all GUESTS ({name, nets, words: for the kernel}), as many at once as there are
+    processors; they are left in OUT, too."""
+    with open(out, "w", encoding="utf-8") as file, \
+            concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        crowd = Guests(file, progress, patience)
+        list(pool.map(crowd.boot, range(len(guests)), guests))
+    progress.end()
+    return crowd.events
