@@ -298,6 +298,7 @@ check:
 # What takes minutes more than check.
 check-all: check
 	$(Q)tools/deps debian
+	$(Q)tests/net.py $(BUILD) pcap_in_tshark
 	$(Q)BUILD=$(BUILD) tests/deb.sh $(VERSION)-1
 	$(Q)tools/mkdebian >/dev/null
 	$(Q)tools/mkdpdk >/dev/null
