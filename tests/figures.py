@@ -172,6 +172,11 @@ def peers_order():
 @case
 def peers_variants():
     """peers: a variant of duet's e1000 gets its own line and ratios"""
+    with_vhost = peers.pairs(["virtio,vhost=on", "e1000", "virtio"])
+    assert list(with_vhost) == [
+        "duet e1000 : duet virtio", "duet virtio,vhost=on : duet virtio", "QEMU e1000 : QEMU virtio",
+        "duet e1000 : QEMU e1000", "duet virtio : QEMU virtio",
+        "duet virtio,vhost=on : QEMU vhost"], with_vhost
     labels = peers.pairs(["e1000", "e1000,x=1", "virtio"])
     assert ("duet e1000,x=1", "duet virtio") in labels.values(), labels
     assert ("duet e1000,x=1", "QEMU e1000") in labels.values(), labels
