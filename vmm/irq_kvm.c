@@ -66,11 +66,17 @@ static void irq_kvm_set(struct irq_line *l, bool level)
 	kvm_ioctl(kl->kvm->vm, KVM_IRQ_LINE, &arg);
 }
 
-/* Which GSI the pins of the PICs listen to. KVM wants no GSI twice there, and no pin; so the
- * PCI lines get those that no ISA device of ours has: PIC_PCI_PINS, in order. */
-static const uint8_t irq_kvm_pic_gsi[IRQ_PICS * IRQ_PIC_PINS] = {
-	0, 1, 2, 3, 4, 16, 17, 18, 8, 9, 19, 20, 21, 13, 22, 23,
-};
+/* Which GSI pin `pin` of the PICs (0..15) listens to. KVM wants no GSI twice there, and no pin;
+ * so the PCI lines get pins that no ISA device of ours has. */
+static unsigned irq_kvm_pic_gsi(unsigned pin)
+{
+	static const uint8_t pci[GSI_PCI_NR] = { PIC_PCI_PINS };
+
+	for (unsigned i = 0; i < GSI_PCI_NR; i++)
+		if (pci[i] == pin)
+			return GSI_PCI_BASE + i;
+	return pin;
+}
 
 /* Pin `pin` of irqchip `chip` listens to `gsi`. */
 static void irq_kvm_route_pin(struct kvm_irq_routing *t, unsigned gsi, unsigned chip, unsigned pin)
@@ -104,7 +110,7 @@ static int irq_kvm_update(struct irq_kvm *q)
 	struct kvm_irq_routing *t = (struct kvm_irq_routing *)table;
 
 	for (unsigned i = 0; i < IRQ_PICS * IRQ_PIC_PINS; i++)
-		irq_kvm_route_pin(t, irq_kvm_pic_gsi[i],
+		irq_kvm_route_pin(t, irq_kvm_pic_gsi(i),
 				  i < IRQ_PIC_PINS ? KVM_IRQCHIP_PIC_MASTER : KVM_IRQCHIP_PIC_SLAVE,
 				  i % IRQ_PIC_PINS);
 	for (unsigned i = 0; i < IOAPIC_PINS; i++)
@@ -224,6 +230,7 @@ struct irq_eoi *irq_kvm_eoi(struct irq_kvm *q, unsigned gsi)
 struct irq_kvm *irq_kvm_new(struct kvm *k)
 {
 	struct irq_kvm *q = calloc(1, sizeof(*q));
+	int err;
 
 	if (!q)
 		return NULL;
@@ -232,9 +239,11 @@ struct irq_kvm *irq_kvm_new(struct kvm *k)
 	pthread_mutex_init(&q->lock, NULL);
 	for (unsigned i = 0; i < IOAPIC_PINS; i++)
 		q->line[i] = (struct irq_kvm_line){ .line.set = irq_kvm_set, .kvm = k, .gsi = i };
-	if (!irq_kvm_update(q))
+	err = irq_kvm_update(q);
+	if (!err)
 		return q;
 	irq_kvm_free(q);
+	errno = -err;
 	return NULL;
 }
 
