@@ -19,7 +19,7 @@ DISK_MODULES=('?crc32c_generic' '?virtio_blk' '?ext4' '?virtio_rng')
 # By these a program in a guest drives a card itself (tools/mkdpdk).
 UIO_MODULES=('?uio_pci_generic')
 # The lab cannot start without these.
-LAB_MODULES=(virtio_pci virtio_console 9pnet_virtio 9p overlay kvm_amd)
+LAB_MODULES=(virtio_pci virtio_balloon virtio_console 9pnet_virtio 9p overlay kvm_amd)
 # The counted lab neither; it loads nothing later.
 COUNTED_MODULES=(kvm_amd tun vhost_net)
 # The lab's kernel loads these by itself once somebody asks for a tap, a bridge...
