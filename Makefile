@@ -263,24 +263,24 @@ check-rungs: $(NIC_TESTS) $(BUILD)/tests/rungs
 	$(Q)tests/rungs.sh $(BUILD)/tests/rungs $(NIC_TESTS)
 
 check-kvm: all tests
-	$(Q)tests/run.sh $(KVM_TESTS)
+	$(Q)tests/on_kvm.sh tests/run.sh $(KVM_TESTS)
 
 check-install: all
 	$(Q)BUILD=$(BUILD) tests/install.py
 
 check-cli: all payloads
-	$(Q)tests/cli.py $(BUILD)
-	$(Q)tests/console.py $(BUILD)
-	$(Q)tests/exec.py $(BUILD)
-	$(Q)tests/net.py $(BUILD)
+	$(Q)tests/on_kvm.sh tests/cli.py $(BUILD)
+	$(Q)tests/on_kvm.sh tests/console.py $(BUILD)
+	$(Q)tests/on_kvm.sh tests/exec.py $(BUILD)
+	$(Q)tests/on_kvm.sh tests/net.py $(BUILD)
 
 # With ASAN=1 or TSAN=1: the same under the sanitizer.
 check-hostile: all payloads
-	$(Q)BUILD=$(BUILD) tests/hostile.py
+	$(Q)BUILD=$(BUILD) tests/on_kvm.sh tests/hostile.py
 
 # DUET_LONG=1: for longer. The library goes under duet by LD_PRELOAD, so not into a static one.
 check-hostfaults: all payloads $(PRELOAD)
-	$(Q)BUILD=$(BUILD) tests/hostfaults.py
+	$(Q)BUILD=$(BUILD) tests/on_kvm.sh tests/hostfaults.py
 
 $(BUILD)/tests/preload/%.so: tests/preload/%.c
 	$(call say,CC,$<)
@@ -298,7 +298,7 @@ check:
 # What takes minutes more than check.
 check-all: check
 	$(Q)tools/deps debian
-	$(Q)tests/net.py $(BUILD) pcap_in_tshark
+	$(Q)tests/on_kvm.sh tests/net.py $(BUILD) pcap_in_tshark
 	$(Q)BUILD=$(BUILD) tests/deb.sh $(VERSION)-1
 	$(Q)tools/mkdebian >/dev/null
 	$(Q)tools/mkdpdk >/dev/null

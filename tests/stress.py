@@ -128,6 +128,9 @@ def leaks():
     one(stressing.complaints(later(private_kb=901 + stressing.LEAK_KB)), "memory")
     one(stressing.complaints(later(fds=39)), "fds", "39")
     one(stressing.complaints(later(threads=5)), "threads")
+    watched = [{"kind": "process", **step()["process"], "fds": fds} for fds in (5, 38, 38, 39)]
+    assert not stressing.complaints([counted(), stats(), *watched[:3]])   # booting is no leak
+    one(stressing.complaints([counted(), stats(), *watched]), "fds", "39")
 
 
 @case
@@ -279,24 +282,49 @@ def turns():
         assert not everybody.turn.locked()
 
 
+def stress_args(**more):
+    """Options of tools/stress."""
+    return types.SimpleNamespace(**{
+        "rounds": 8, "traffic": "1k,2,3", "stall": 2000, "rungs": "qemu,best", "sets": ["selftest"],
+        "steps": ["link"], "ladders": ["ram"], "guest": "generic", "memory": "512M", "cpus": 1,
+        "jobs": 3, **more})
+
+
+LISTED = [("up to qemu", "qemu", "qemu"), ("up to kick", "kick", "kick"),
+          ("up to best", "best", "best"), ("random", "kick", "worker")]
+
+
+@case
+def plans():
+    """each set has its guests, and both labs get the same: a script and NICs each"""
+    with unittest.mock.patch.object(stress, "rungs", lambda args: LISTED):
+        sets = stress.guests_of(stress_args(sets=list(stress.SETS)))
+        names = {name: [guest["name"] for guest in guests] for name, guests in sets.items()}
+        assert names == {"drivers": ["drivers ram"], "reboot": ["reboot ram"],
+                         "selftest": ["selftest qemu", "selftest best"],
+                         "random": ["random 1 to 1"]}, names
+        best = sets["selftest"][1]
+        words = stress.for_counted(best)["words"].split(" ")
+        assert words[:2] == ["duet.mode=run", "duet.marks=1"] and base64.b64decode(
+            words[2].removeprefix("duet.cmd=")).decode() == \
+            "exec stress -n 4 -t 2000 -b 1k -d 2 -p 3 selftest", words
+        here = stress.for_crowd(stress_args(), best)["arguments"]
+        assert here[0] == "run" and here[here.index("--set") + 1] == best["sets"][0], here
+        assert [here[n + 1] for n, word in enumerate(here) if word == "-n"] == best["nets"] == \
+            ["e1000,ladder=best", "virtio"], here
+        plan = stress.plan(stress_args(sets=["drivers", "selftest"]))
+        assert [batch["jobs"] for batch in plan["batches"]] == [1, 3], plan
+        try:
+            stress.guests_of(stress_args(rungs="kick,none"))
+            raise AssertionError("rung none was taken")
+        except duetlib.Fail as why:
+            assert "none" in str(why) and "qemu,kick,best" in str(why), why
+
+
 @case
 def counted_guests():
-    """the counted lab's guests: a script and NICs each; one that ends early is broken, and said"""
-    args = types.SimpleNamespace(rounds=8, traffic="1k,2,3", stall=2000, rungs="qemu,best")
-    listed = [("up to qemu", "qemu", "qemu"), ("up to kick", "kick", "kick"),
-              ("up to best", "best", "best"), ("random", "kick", "kick")]
-    guests_of = stress.selftest_counted(args, listed)
-    assert [guest["name"] for guest in guests_of] == ["selftest qemu", "selftest best"]
-    assert guests_of[1]["nets"] == ["e1000,ladder=best", "virtio"], guests_of
-    mode, words = guests_of[0]["words"].split(" duet.cmd=")
-    assert mode == "duet.mode=run" and base64.b64decode(words).decode() == \
-        "exec stress -n 4 -t 2000 -b 1k -d 2 -p 3 selftest", guests_of
-    args.rungs = "kick,none"
-    try:
-        stress.selftest_counted(args, listed)
-        raise AssertionError("rung none was taken")
-    except duetlib.Fail as why:
-        assert "none" in str(why) and "qemu,kick,best" in str(why), why
+    """the counted lab's guests: marks become windows; one that ends early is broken, and said"""
+    guest = {"name": "selftest qemu", "nets": [], "words": ""}
     line = '{"kind":"rounds","done":5}\n'
     for end, status, kinds in (('{"kind":"end","ok":true}', 0, ["rounds"]),
                                ('{"kind":"end","ok":false}', 1, ["rounds"]),
@@ -309,10 +337,19 @@ def counted_guests():
                     stress_counted.counted, "lab_command",
                     lambda *_: ["sh", "-c", f"echo '{line}{end}'; exit {status}"]):
             out = pathlib.Path(scratch, "out")
-            events = stress_counted.boot_all(guests_of[:1], out, stress.Progress(quiet=True), 60)
+            events = stress_counted.boot_all([guest], out, stress.Progress(quiet=True), 60)
             assert [event["kind"] for event in events] == kinds, (end, status, events)
             assert all(event["guest"] == "selftest qemu" for event in events), events
             assert [json.loads(text) for text in out.read_text().splitlines()] == events
+    crowd_of_two = stress_counted.Guests(io.StringIO(), stress.Progress(quiet=True), 60)
+    for name, at in (("a", 1), ("b", 5)):
+        crowd_of_two.emit(step(guest=name, marks=[7, 8], window=None))
+        for mark in (7, 8):
+            crowd_of_two.emit({"kind": "mark", "guest": name, "mark": mark, "ns": at * mark,
+                               "stats": {}})
+    for name, ns in (("a", 1), ("b", 5)):
+        only, = crowd_of_two.windowed({"name": name})
+        assert only["window"]["ns"] == ns, only
 
 
 @case
@@ -359,10 +396,10 @@ def sh(script):
 @case
 def guest_sums():
     """guest/stress adds up what the agent said of a step's traffic"""
-    passes = [{"kind": "test", "test": "udp_in", "lost": 2, "bad_bytes": 0, "bad_frames": 0, "duplicate": 0,
+    passes = [{"kind": "test", "test": "udp_in", "sent": 60, "lost": 2, "bad_bytes": 0, "bad_frames": 0, "duplicate": 0,
                "checksum_errors": 0},
               {"kind": "test", "test": "tcp_in", "lost": 170436, "bad_bytes": 0, "bad_frames": 0},
-              {"kind": "test", "test": "udp_out", "lost": 40, "bad_bytes": 3, "bad_frames": 1, "duplicate": 5,
+              {"kind": "test", "test": "udp_out", "sent": 50, "lost": 40, "bad_bytes": 3, "bad_frames": 1, "duplicate": 5,
                "checksum_errors": 7},
               {"kind": "error", "workload": "check_tcp_in", "error": "recv: no progress"},
               {"kind": "error", "workload": "check_udp_in", "error": "socket: Network unreachable"},
@@ -372,6 +409,7 @@ def guest_sums():
         path.write_text("".join(json.dumps(line, separators=(",", ":")) + "\n" for line in passes))
         assert sh(f"tally {path}") == "3 3 42 16"
         assert sh(f"tally {path} 'Network unreachable'") == "3 2 42 16"
+        assert sh(f"losses {path}") == "udp_in 2 of 60 udp_out 40 of 50"
         assert sh(f"first_error {path}") == "check_tcp_in: recv: no progress"
 
 

@@ -165,12 +165,12 @@ def lab(packs, memory):
     return [*command, "--"]
 
 
-def lab_command(words, nets, more, vmm, initrd="initrd.img"):
-    """tools/lab with everything the guest and its VMM are made of."""
+def lab_command(words, nets, more, vmm, initrd="initrd.img", job=()):
+    """tools/lab with everything the guest and its VMM are made of; JOB: options of counted-job."""
     packs = [*([BUILD / "duet"] if vmm == "duet" else qemu_packs()), GUEST / "agent",
              ROOT / "tools" / "counted-job", f"{GUEST}/generic/vmlinux:/guest/vmlinux",
              f"{GUEST}/generic/{initrd}:/guest/initrd.img"]
-    return [*lab(packs, LAB_MEMORY[vmm]), "counted-job", vmm, words, *nets, "--", *more]
+    return [*lab(packs, LAB_MEMORY[vmm]), "counted-job", *job, vmm, words, *nets, "--", *more]
 
 
 def attempt(plan, more, progress, number):
