@@ -528,10 +528,16 @@ def follow(command, out, log, progress, patience=None):
     finally:
         progress.end()
         end_process(child, 15)
-    end = of_kind(events, "end")
-    if not end or (child.returncode and end[-1].get("ok")):   # what came after it went wrong
-        raise Fail(f"the run did not end well (status {child.returncode}):\n{tail(log)}")
+    check_end(events, child.returncode, log)
     return events
+
+
+def check_end(events, status, log):
+    """Fail if a guest's EVENTS have no end, or it was a good one, and the STATUS of what brought them
+    says that something went wrong later."""
+    end = of_kind(events, "end")
+    if not end or (status and end[-1].get("ok")):
+        raise Fail(f"the run did not end well (status {status}):\n{tail(log)}")
 
 
 def of_kind(events, kind):

@@ -13,7 +13,6 @@ import threading
 import counted
 import duetlib
 import windows
-from duetlib import of_kind
 
 MTU = 9000    # of the taps, for the step that changes it
 
@@ -36,7 +35,7 @@ class Guests:
             self.progress.show(event)
 
     def life(self, guest, log):
-        """Why it was not a good one, or None."""
+        """One guest's; Frozen or Fail if it was not a good one."""
         command = counted.lab_command(guest["words"], guest["nets"], counted.MARKS, "duet",
                                       "stress.img", ("-m", MTU, "-w"))
         dog = counted.Watchdog(command, [], log, self.patience)
@@ -46,19 +45,16 @@ class Guests:
                 said.append(event)
                 if event["kind"] != "end":
                     self.emit({**event, "guest": guest["name"]})
-        except counted.Frozen as why:
-            return str(why)
         finally:
             status = dog.end()
-        if not of_kind(said, "end") or (status and of_kind(said, "end")[-1]["ok"]):
-            return f"the guest ended early (status {status}):\n{duetlib.tail(log)}"
-        return None
+        duetlib.check_end(said, status, log)
 
     def boot(self, number, guest):
         """One guest."""
-        error = self.life(guest, duetlib.log_dir() / f"stress.{number}.log")
-        if error:
-            self.emit({"kind": "broken", "guest": guest["name"], "error": error})
+        try:
+            self.life(guest, duetlib.log_dir() / f"stress.{number}.log")
+        except (counted.Frozen, duetlib.Fail) as why:
+            self.emit({"kind": "broken", "guest": guest["name"], "error": str(why)})
 
     def windowed(self, guest):
         """What it said, its marks made windows."""
