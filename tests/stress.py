@@ -322,6 +322,16 @@ def plans():
 
 
 @case
+def places():
+    """hardware where there is some, else the counted lab for small guests; what was asked for first"""
+    for found, asked, small, where in (("kvm", None, True, "kvm"), ("lab", None, True, "counted"),
+                                       ("lab", None, False, "lab"), ("kvm", "lab", True, "lab"),
+                                       ("kvm", "counted", True, "counted")):
+        with unittest.mock.patch.object(duetlib, "choose_place", lambda found=found: found):
+            assert stress.place(stress_args(where=asked, small=small)) == where, (found, asked)
+
+
+@case
 def counted_guests():
     """the counted lab's guests: marks become windows; one that ends early is broken, and said"""
     guest = {"name": "selftest qemu", "nets": [], "words": ""}

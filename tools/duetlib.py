@@ -432,10 +432,10 @@ def place_command(where, seconds, processors, memory="2G"):
 
 def say_place(where, args, progress):
     """Where it runs, and why there."""
-    progress.say("running on this machine's /dev/kvm" if where == "kvm" else
-                 "running in the counted lab, as asked" if where == "counted" else
-                 "running in the lab: no stock kernel can run on this machine's /dev/kvm"
-                 if args.where is None else "running in the lab, as asked")
+    place = {"kvm": "on this machine's /dev/kvm", "lab": "in the lab", "counted": "in the counted lab"}
+    why = (", as asked" if args.where else "" if where == "kvm" else
+           ": no stock kernel can run on this machine's /dev/kvm")
+    progress.say(f"running {place[where]}{why}")
 
 
 def make_guest(name, progress, *options):
