@@ -32,6 +32,7 @@
 #define FORMATS   4
 #define SLOT      (UINT64_C(2) << 20)
 #define PACKED_SZ 65536
+#define START_LEN 40 /* the last field of boot_cache.c's struct cache_tail */
 
 static struct gmem mem;
 static struct boot b;
@@ -482,22 +483,37 @@ static bool cached(void)
 	return b.from_cache;
 }
 
-static void spoil_entry(off_t at, bool cut)
+static int open_entry(void)
 {
 	char pattern[128];
 	glob_t g;
-	uint8_t byte;
 	int fd;
 
 	snprintf(pattern, sizeof(pattern), "%s/*", cache);
 	ck_assert_int_eq(glob(pattern, 0, NULL, &g), 0);
 	fd = open(g.gl_pathv[0], O_RDWR);
+	globfree(&g);
+	return fd;
+}
+
+static void spoil_byte(int fd, off_t at)
+{
+	uint8_t byte;
+
 	ck_assert_int_eq(pread(fd, &byte, 1, at), 1);
 	byte ^= 1;
 	ck_assert_int_eq(pwrite(fd, &byte, 1, at), 1);
+}
+
+/* The last bytes of an entry say since which start of the host it is known to be right. */
+static void spoil_entry(off_t at, bool cut)
+{
+	int fd = open_entry();
+
+	spoil_byte(fd, lseek(fd, 0, SEEK_END) - START_LEN);
+	spoil_byte(fd, at);
 	ck_assert(!cut || !ftruncate(fd, at));
 	close(fd);
-	globfree(&g);
 }
 
 START_TEST(kernel_is_unpacked_once)
@@ -547,6 +563,30 @@ START_TEST(damaged_entry_is_made_anew)
 }
 END_TEST
 
+/* A whole kernel is read once after each start of the host, not each time. */
+START_TEST(entry_is_examined_once_a_start)
+{
+	char start[2];
+	int fd;
+
+	setup();
+	pack(1);
+	cached();
+	fd = open_entry();
+	spoil_byte(fd, lseek(fd, 0, SEEK_END) - START_LEN);
+	ck_assert(cached()); /* after another start: it was found right, */
+	ck_assert_int_eq(pread(fd, &start[0], 1, lseek(fd, 0, SEEK_END) - START_LEN), 1);
+	spoil_byte(fd, (off_t)image_len - 1); /* no part of any segment */
+	ck_assert(cached());                  /* which holds for the rest of this one */
+	ck_assert_int_eq(pread(fd, &start[1], 1, lseek(fd, 0, SEEK_END) - START_LEN), 1);
+	ck_assert_int_eq(start[0], start[1]);
+	spoil_byte(fd, lseek(fd, 0, SEEK_END) - START_LEN);
+	ck_assert(!cached()); /* after yet another */
+	close(fd);
+	teardown();
+}
+END_TEST
+
 START_TEST(entries_are_few)
 {
 	setup();
@@ -587,6 +627,7 @@ static const struct test_entry tests[] = {
 	TLOOP(odd_relocations_are_left_alone_or_refused, 0, ARRAY_SIZE(odd)),
 	T(kernel_is_unpacked_once),
 	T(damaged_entry_is_made_anew),
+	T(entry_is_examined_once_a_start),
 	T(entries_are_few),
 	T(without_a_cache_all_works),
 };

@@ -5,9 +5,11 @@
  *   | unpacked kernel | what it was unpacked from | struct cache_tail |
  *
  * It is named by a checksum of the packed bytes, and taken only when these are the same to the
- * last one, so that no file can pass for another; a checksum finds what a disk did to the
- * rest. Entries appear by rename() and never change; the ones used last are kept. Nothing
- * here is an error: a cache that does not work is as good as none.
+ * last one, so that no file can pass for another. A checksum finds what a disk, or a host that
+ * went down while an entry was written, did to the rest. It is looked at once after each start
+ * of the host: 70 MB of a kernel cost a tenth of its boot. Entries appear by rename() and do
+ * not change but for the start that is noted; the ones used last are kept. Nothing here is an
+ * error: a cache that does not work is as good as none.
  */
 #include "vmm/boot_packed.h"
 #include "vmm/log.h"
@@ -24,17 +26,33 @@
 
 #include <zlib.h>
 
-#define CACHE_MAGIC   UINT64_C(0x316b706e75746564) /* of this form of an entry */
+#define CACHE_MAGIC   UINT64_C(0x326b706e75746564) /* of this form of an entry */
 #define CACHE_ENTRIES 4
 #define CACHE_MAX     (UINT64_C(256) << 20) /* bytes of a kernel worth keeping */
 #define CACHE_CHUNK   65536
 #define CACHE_PREFIX  "vmlinux-"
+#define CACHE_START   "/proc/sys/kernel/random/boot_id"
+#define CACHE_FLAGS   (O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
 
 struct cache_tail {
 	uint64_t magic;
 	uint64_t size, packed; /* bytes */
 	uint64_t crc;          /* of the unpacked kernel */
+	char start[40];        /* of the host, since which this is known to be right */
 };
+
+/* This start of the host, padded with zeros; empty if that cannot be known. */
+static void cache_start(char *start, size_t len)
+{
+	int fd = open(CACHE_START, O_RDONLY | O_CLOEXEC);
+
+	memset(start, 0, len);
+	if (fd < 0)
+		return;
+	if (read(fd, start, len) < 0)
+		start[0] = 0;
+	close(fd);
+}
 
 /* The directory, made if need be; ours alone. -1: not to be used. */
 static int cache_open(const char *dir)
@@ -79,33 +97,52 @@ static bool cache_read(int fd, uint64_t at, uint64_t len, const uint8_t *same, u
 	return true;
 }
 
-static bool cache_holds(int fd, const uint8_t *packed, size_t len, uint64_t size)
+static bool cache_holds(int fd, const uint8_t *packed, size_t len, uint64_t size,
+			struct cache_tail *t)
 {
-	struct cache_tail t;
 	uint64_t crc;
 	struct stat st;
 
 	return !fstat(fd, &st) && S_ISREG(st.st_mode) && st.st_uid == geteuid() &&
-	       (uint64_t)st.st_size == size + len + sizeof(t) &&
-	       pread(fd, &t, sizeof(t), (off_t)(size + len)) == sizeof(t) &&
-	       t.magic == CACHE_MAGIC && t.size == size && t.packed == len &&
-	       cache_read(fd, size, len, packed, &crc) && cache_read(fd, 0, size, NULL, &crc) &&
-	       crc == t.crc;
+	       (uint64_t)st.st_size == size + len + sizeof(*t) &&
+	       pread(fd, t, sizeof(*t), (off_t)(size + len)) == sizeof(*t) &&
+	       t->magic == CACHE_MAGIC && t->size == size && t->packed == len &&
+	       cache_read(fd, size, len, packed, &crc);
+}
+
+/* Whether its kernel is what was kept; that it is, since this start of the host, is noted. */
+static bool cache_sound(int fd, struct cache_tail *t)
+{
+	char start[sizeof(t->start)];
+	uint64_t crc;
+
+	cache_start(start, sizeof(start));
+	if (start[0] && !memcmp(start, t->start, sizeof(start)))
+		return true;
+	if (!cache_read(fd, 0, t->size, NULL, &crc) || crc != t->crc)
+		return false;
+	memcpy(t->start, start, sizeof(start));
+	if (pwrite(fd, t, sizeof(*t), (off_t)(t->size + t->packed)) < 0)
+		log_debug("the cache's entry cannot be written: %s", strerror(errno));
+	return true;
 }
 
 int cache_find(const char *dir, const uint8_t *packed, size_t len, uint64_t size)
 {
 	int at = cache_open(dir), fd;
+	struct cache_tail t;
 	char name[64];
 
 	if (at < 0)
 		return -1;
 	cache_name(name, sizeof(name), packed, len);
-	fd = openat(at, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	fd = openat(at, name, O_RDWR | CACHE_FLAGS);
+	if (fd < 0 && errno == EROFS)
+		fd = openat(at, name, O_RDONLY | CACHE_FLAGS);
 	close(at);
 	if (fd < 0)
 		return -1;
-	if (cache_holds(fd, packed, len, size)) {
+	if (cache_holds(fd, packed, len, size, &t) && cache_sound(fd, &t)) {
 		futimens(fd, NULL); /* it was used */
 		return fd;
 	}
@@ -133,12 +170,13 @@ static bool cache_write(int fd, const void *data, uint64_t len)
 static bool cache_fill(int out, const uint8_t *packed, size_t len, int fd, uint64_t size)
 {
 	uint8_t *p = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
-	struct cache_tail t = { CACHE_MAGIC, size, len, 0 };
+	struct cache_tail t = { .magic = CACHE_MAGIC, .size = size, .packed = len };
 	bool done;
 
 	if (p == MAP_FAILED)
 		return false;
 	t.crc = crc32_z(0, p, size);
+	cache_start(t.start, sizeof(t.start));
 	done = cache_write(out, p, size) && cache_write(out, packed, len) &&
 	       cache_write(out, &t, sizeof(t));
 	munmap(p, size);
