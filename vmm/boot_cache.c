@@ -4,8 +4,9 @@
  *
  *   | unpacked kernel | what it was unpacked from | struct cache_tail |
  *
- * It is named by a checksum of the packed bytes, and taken only when these are the same to the
- * last one, so that no file can pass for another. A checksum finds what a disk, or a host that
+ * It is named by a checksum of the last packed bytes, where most formats have their own of all;
+ * that need not tell all kernels apart, for an entry is taken only when its packed bytes are
+ * the same to the last one. A checksum of the unpacked kernel finds what a disk, or a host that
  * went down while an entry was written, did to the rest. It is looked at once after each start
  * of the host: 70 MB of a kernel cost a tenth of its boot. Entries appear by rename() and do
  * not change but for the start that is noted; the ones used last are kept. Nothing here is an
@@ -73,7 +74,9 @@ static int cache_open(const char *dir)
 
 static void cache_name(char *name, size_t len, const uint8_t *packed, size_t n)
 {
-	snprintf(name, len, CACHE_PREFIX "%08lx-%zu", crc32_z(0, packed, n), n);
+	size_t end = MIN(n, (size_t)CACHE_CHUNK);
+
+	snprintf(name, len, CACHE_PREFIX "%08lx-%zu", crc32_z(0, packed + n - end, end), n);
 }
 
 /* Read [at, at + len) of `fd` in pieces: the checksum of it, and whether it equals `same`
