@@ -416,7 +416,7 @@ START_TEST(buffer_outside_of_memory_swallows_the_frame)
 {
 	struct nic_rig *r = nic_rig_new(RIG_E1000, NULL);
 	gpa_t end = rig_ram_end(r);
-	struct rx_desc d[3] = { { .addr = end }, { .addr = end - 2047 }, { .addr = 0 } };
+	struct rx_desc d[3] = { { .addr = end }, { .addr = end - 1521 }, { .addr = 0 } };
 
 	rig_poke(r, r->rx_ring, d, sizeof(d));
 	ew32(r, RDT, 3);
