@@ -32,6 +32,7 @@ from cases import case, long_case
 sys.path.insert(0, str(ROOT / "tools"))
 import stressing  # noqa: E402
 import windows  # noqa: E402
+import in_lab_user  # noqa: E402, F401: its cases are ours
 import in_lab_vhost  # noqa: E402, F401: its cases are ours
 
 # Every feature the model offers and Linux 6.1's driver takes, by the virtio specification's

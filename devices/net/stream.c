@@ -14,6 +14,9 @@
 
 #include <endian.h>
 #include <errno.h>
+#include <linux/if_ether.h>
+#include <linux/ip.h>
+#include <linux/ipv6.h>
 #include <pthread.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -109,12 +112,39 @@ static void stream_flush(struct stream *s)
 		q->start = q->end = 0;
 }
 
+/*
+ * The frame's length without what its driver put behind the packet, to make it long enough for a
+ * wire. A stream needs none of that, and passt 2023-03 (Debian 12) drops each IP packet that is
+ * followed by anything: an e1000's bare ACKs would never arrive.
+ */
+static size_t stream_unpadded(const struct iovec *iov, int cnt, size_t len)
+{
+	struct {
+		struct ethhdr eth;
+		union {
+			struct iphdr v4;
+			struct ipv6hdr v6;
+		} ip;
+	} __attribute__((packed)) h;
+	size_t packet;
+
+	if (len != ETH_ZLEN || iov_copy_out(iov, cnt, 0, &h, sizeof(h)) != sizeof(h))
+		return len;
+	if (h.eth.h_proto == htobe16(ETH_P_IP))
+		packet = MAX(be16toh(h.ip.v4.tot_len), sizeof(h.ip.v4));
+	else if (h.eth.h_proto == htobe16(ETH_P_IPV6))
+		packet = sizeof(h.ip.v6) + be16toh(h.ip.v6.payload_len);
+	else
+		return len;
+	return MIN(len, sizeof(h.eth) + packet);
+}
+
 /* Queue one finished frame. -EAGAIN can only befall a later segment of a large one. */
 static int stream_put(struct net *n, const struct virtio_net_hdr *h, const struct iovec *iov,
 		      int cnt)
 {
 	struct stream_queue *q = &stream_of(n)->tx;
-	size_t len = iov_length(iov, cnt);
+	size_t len = stream_unpadded(iov, cnt, iov_length(iov, cnt));
 	uint32_t be = htobe32((uint32_t)len);
 
 	(void)h;
