@@ -269,10 +269,7 @@ check-install: all
 	$(Q)BUILD=$(BUILD) tests/install.py
 
 check-cli: all payloads
-	$(Q)tests/on_kvm.sh tests/cli.py $(BUILD)
-	$(Q)tests/on_kvm.sh tests/console.py $(BUILD)
-	$(Q)tests/on_kvm.sh tests/exec.py $(BUILD)
-	$(Q)tests/on_kvm.sh tests/net.py $(BUILD)
+	$(Q)tests/on_kvm.sh sh -ec 'for what in cli console exec net; do tests/$$what.py $(BUILD); done'
 
 # With ASAN=1 or TSAN=1: the same under the sanitizer.
 check-hostile: all payloads

@@ -60,12 +60,13 @@ unsigned e1000_rx_gather(struct e1000 *e, unsigned max)
 {
 	struct e1000_rx *rx = &e->rx;
 	unsigned n = MIN(max, e1000_ring_avail(&rx->ring));
-	/* Only what a frame can reach need be RAM: without RCTL.LPE Linux has 1522 bytes where
-	 * RCTL says 2048, and at the end of RAM nothing is behind them. */
-	size_t reach = MIN(BIT(rx->shift), e1000_rx_longest(e));
+	size_t reach;
 
 	if (rx->fetched - rx->next >= n)
 		return n;
+	/* Only what a frame can reach need be RAM: without RCTL.LPE Linux has 1522 bytes where
+	 * RCTL says 2048, and at the end of RAM nothing is behind them. */
+	reach = MIN(BIT(rx->shift), e1000_rx_longest(e));
 	rx->fetched = e1000_ring_fetch(&rx->ring, rx->desc, E1000_RX_FETCH);
 	rx->next = 0;
 	for (unsigned i = 0; i < rx->fetched; i++) {

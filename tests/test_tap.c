@@ -183,15 +183,21 @@ START_TEST(offloads_of_the_taps_last_user_are_forgotten)
 }
 END_TEST
 
+/* A tap that has refused this frame, and has room again. */
+static void start_refused(uint8_t buf[60])
+{
+	tap_rig_start(&t, IFF_NO_PI | IFF_VNET_HDR);
+	frame_plain(buf, 60, station, 1);
+	writev_says_again = true;
+	ck_assert_int_eq(probe_send(&t.guest, &finished, buf, 60), -EAGAIN);
+	writev_says_again = false;
+}
+
 START_TEST(host_without_room_says_again_and_then_writable)
 {
 	uint8_t buf[60];
 
-	tap_rig_start(&t, IFF_NO_PI | IFF_VNET_HDR);
-	frame_plain(buf, sizeof(buf), station, 1);
-	writev_says_again = true;
-	ck_assert_int_eq(probe_send(&t.guest, &finished, buf, sizeof(buf)), -EAGAIN);
-	writev_says_again = false;
+	start_refused(buf);
 	ck_assert_uint_eq(t.guest.writable, 0);
 	ck_assert_int_eq(loop_once(t.loop, 0), 1);
 	ck_assert_uint_eq(t.guest.writable, 1);
@@ -207,11 +213,7 @@ START_TEST(tap_that_is_deleted_takes_the_link_down_and_holds_nobody_up)
 {
 	uint8_t buf[60];
 
-	tap_rig_start(&t, IFF_NO_PI | IFF_VNET_HDR);
-	frame_plain(buf, sizeof(buf), station, 1);
-	writev_says_again = true;
-	ck_assert_int_eq(probe_send(&t.guest, &finished, buf, sizeof(buf)), -EAGAIN);
-	writev_says_again = false;
+	start_refused(buf);
 	netns_delete("tap0");
 	ck_assert_int_eq(loop_once(t.loop, 1000), 1);
 	ck_assert_uint_eq(t.guest.links, 1);
