@@ -194,6 +194,32 @@ def check_watchdog():
     assert follow(lines + "exec sleep 60", ["one", "two"], 0.5)[:2] == (["plan", "run"], "two")
 
 
+# A tool with more to do than it does at once; each piece says so and takes a minute.
+SLOW = """
+import concurrent.futures, subprocess, sys
+sys.path.insert(0, sys.argv[1])
+import duetlib
+def piece(number):
+    print(number, flush=True)
+    subprocess.run(duetlib.tied(["sleep", "60"]))
+def run():
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        list(pool.map(piece, range(9)))
+duetlib.main(run)
+"""
+
+
+@case
+def check_stop():
+    """A tool that is told to stop ends what runs side by side, and begins nothing more."""
+    with subprocess.Popen([sys.executable, "-c", SLOW, TOOLS], stdout=subprocess.PIPE,
+                          text=True) as slow:
+        said = [slow.stdout.readline(), slow.stdout.readline()]
+        slow.terminate()
+        rest = slow.communicate(timeout=30)[0]
+    assert sorted(said) == ["0\n", "1\n"] and not rest and slow.returncode == 143, (rest, slow)
+
+
 @case
 def check_lab_usage():
     """tools/lab refuses what the two kinds of lab do not share, and says what."""

@@ -36,11 +36,20 @@ class Fail(Exception):
         self.status = status
 
 
+def end_children():
+    """Asks all that this process has started to end."""
+    for thread in pathlib.Path("/proc/self/task").iterdir():
+        with contextlib.suppress(OSError):
+            for child in (thread / "children").read_text(encoding="ascii").split():
+                os.kill(int(child), signal.SIGTERM)
+
+
 def main(function):
     """Runs FUNCTION and turns Fail and signals into messages and exit statuses."""
     name = pathlib.Path(sys.argv[0]).name
 
     def stop(number, _frame):
+        end_children()   # a thread pool waits for its threads, and they for what they have started
         raise SystemExit(128 + number)
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
