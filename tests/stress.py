@@ -10,6 +10,7 @@ Starts no guest. Exit status 0: no failure.
 import base64
 import io
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -131,6 +132,27 @@ def leaks():
     watched = [{"kind": "process", **step()["process"], "fds": fds} for fds in (5, 38, 38, 39)]
     assert not stressing.complaints([counted(), stats(), *watched[:3]])   # booting is no leak
     one(stressing.complaints([counted(), stats(), *watched]), "fds", "39")
+
+
+@case
+def looks():
+    """what a VMM holds is looked at while its processors run, not while it ends"""
+    def named(name, done):
+        pathlib.Path(f"/proc/self/task/{threading.get_native_id()}/comm").write_text(name)
+        named_now.set()
+        done.wait()
+
+    assert duetlib.process_holds(os.getpid()) is None and duetlib.process_holds(2**22) is None
+    for name, seen in (("worker", False), ("vcpu0", True)):
+        named_now, done = threading.Event(), threading.Event()
+        thread = threading.Thread(target=named, args=(name, done))
+        thread.start()
+        named_now.wait()
+        holds = duetlib.process_holds(os.getpid())
+        done.set()
+        thread.join()
+        assert bool(holds) == seen, (name, holds)
+    assert holds["threads"] == 2 and holds["fds"] >= 3 and holds["private_kb"] > 0, holds
 
 
 @case

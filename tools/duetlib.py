@@ -87,9 +87,26 @@ def end_process(process, patience=5):
             process.wait()
 
 
+def runs_guest(pid):
+    """False before a duet has begun to run its guest, and once it has begun to end: the thread of the
+    boot processor, by which Linux powers off, is the first that ends."""
+    with contextlib.suppress(OSError):
+        return any(thread.read_text() == "vcpu0\n"
+                   for thread in pathlib.Path(f"/proc/{pid}/task").glob("*/comm"))
+    return False
+
+
 def process_holds(pid):
-    """What a VMM has of the host's right now; without its guest's memory, the large mappings."""
-    folder = pathlib.Path(f"/proc/{pid}")
+    """What a duet has of the host's right now; without its guest's memory, the large mappings. None
+    if it has begun to end, for then this is no whole picture."""
+    with contextlib.suppress(OSError):
+        found = held_by(pathlib.Path(f"/proc/{pid}"))
+        return found if runs_guest(pid) else None
+    return None
+
+
+def held_by(folder):
+    """The same of any process, by its FOLDER in /proc."""
     sizes = []
     for line in (folder / "smaps").read_text().splitlines():
         if line.startswith("Size:"):
